@@ -1,0 +1,12 @@
+"""The two ways a command ends early. Knows nothing of what raised them."""
+
+
+class UserError(Exception):
+    """The user's input is at fault: one line that names the file, the key, what was read and what was expected.
+
+    The command lines print it on standard error and exit with code 2.
+    """
+
+
+class RunError(Exception):
+    """The run cannot go on though the input was fine (a full disk, a loss that became NaN): one line, exit code 1."""
