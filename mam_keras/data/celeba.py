@@ -1,0 +1,162 @@
+"""The official raw layout of CelebA (Liu et al. 2015), or a part of it, as text or as Kaggle's CSV. Opens no image.
+
+    img_align_celeba/*.jpg                         (Kaggle's img_align_celeba/img_align_celeba/*.jpg too)
+    list_attr_celeba.txt | list_attr_celeba.csv         labels, 1/-1 or 1/0
+    list_eval_partition.txt | list_eval_partition.csv   0 train, 1 validation, 2 test
+    identity_CelebA.txt                            who is in the image, where present: the groups
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mam_keras import config
+from mam_keras.data import some
+from mam_keras.data.source import SPLITS, Source
+from mam_keras.data.table import Rows, csv_rows, read_text
+from mam_keras.errors import UserError
+
+_PARTITION = {str(number): name for number, name in enumerate(SPLITS)}
+
+
+def load(settings: config.CelebAData) -> Source:
+    """Reads the lists and finds the images; they are called by their file names.
+
+    Images without labels are left out, and `notes` says so. A label whose image is missing stays: whoever reads the
+    images finds out.
+
+    Raises `UserError`, naming file and line, if a list is missing or malformed, lists disagree on which images there
+    are, no image is for training, or none is in the folder.
+    """
+    directory = Path(settings.directory)
+    folder = _image_folder(directory)
+    path, attributes, rows = _attributes(directory)
+    partition_path, partition = _partition(directory)
+    _expect_rows(path, rows.lines, partition_path, partition)
+    _expect_rows(partition_path, {name: line for name, (line, _) in partition.items()}, path, rows.lines)
+    assignment = np.array([partition[name][1] for name in rows.lines])
+    if "train" not in assignment:
+        raise UserError(f"{partition_path}: expected training images (0). Received: none of {len(assignment)} rows")
+    splits = rows.splits(folder, assignment, _groups(directory, path, rows.lines))
+    unlisted = sorted(
+        name for name in os.listdir(folder) if name.lower().endswith(".jpg") and name not in rows.lines
+    )
+    notes = (f"{folder}: left out {len(unlisted)} images without a row in {path.name}: {some(unlisted)}",)
+    return Source(tuple(attributes), splits, notes if unlisted else ())
+
+
+def _image_folder(directory: Path) -> Path:
+    if not directory.is_dir():
+        received = "a file" if directory.exists() else "no such folder"
+        raise UserError(f"{directory}: expected the folder of CelebA (data.directory). Received: {received}")
+    folder = directory / "img_align_celeba"
+    if not folder.is_dir():
+        held = sorted(entry.name for entry in directory.iterdir())
+        received = f"a folder with {some(held)}" if held else "an empty folder"
+        raise UserError(f"{directory}: expected a folder img_align_celeba in it. Received: {received}")
+    nested = folder / "img_align_celeba"
+    return nested if nested.is_dir() else folder
+
+
+def _list_file(directory: Path, name: str) -> Path:
+    for path in (directory / f"{name}.txt", directory / f"{name}.csv"):
+        if path.exists():
+            return path
+    raise UserError(f"{directory}: expected {name}.txt or {name}.csv in it. Received: neither is there")
+
+
+def _text_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line, cells) of the lines that are not blank, divided at any white space."""
+    for line, text in enumerate(read_text(path).split("\n"), 1):
+        if cells := text.split():
+            yield line, cells
+
+
+def _attributes(directory: Path) -> tuple[Path, list[str], Rows]:
+    path = _list_file(directory, "list_attr_celeba")
+    count = None
+    if path.suffix == ".csv":
+        lines = csv_rows(path)
+        header_line, names = _header(path, lines, "image_id")
+    else:
+        lines = _text_rows(path)
+        count_line, first = next(lines, (1, []))
+        if len(first) != 1 or not first[0].isdecimal():
+            raise UserError(f"{path}, line {count_line}: expected the number of images. Received: {_text(first)}")
+        count = int(first[0])
+        header_line, names = next(lines, (count_line + 1, []))
+    if not names:
+        raise UserError(f"{path}, line {header_line}: expected the attributes' names. Received: none")
+    rows = Rows(path, header_line, names)
+    for line, (name, *cells) in lines:
+        rows.add(line, name, cells)
+    if count not in (None, len(rows.lines)):
+        raise UserError(
+            f"{path}, line {count_line}: expected the number of images, {len(rows.lines)} rows. Received: {count}"
+        )
+    return path, names, rows
+
+
+def _header(path: Path, lines: Iterator, first: str) -> tuple[int, list[str]]:
+    """Line and names of a CSV's header, less the first, which must be `first`."""
+    line, header = next(lines, (1, []))
+    if header[:1] != [first]:
+        raise UserError(f"{path}, line {line}: expected a header that begins with {first}. Received: {_text(header)}")
+    return line, header[1:]
+
+
+def _partition(directory: Path) -> tuple[Path, dict[str, tuple[int, str]]]:
+    """The partition's file, and image -> (line, split)."""
+    path = _list_file(directory, "list_eval_partition")
+    if path.suffix == ".csv":
+        lines = csv_rows(path)
+        _header(path, lines, "image_id")
+    else:
+        lines = _text_rows(path)
+    partition = {}
+    for line, name, number in _pairs(path, lines, "0, 1 or 2"):
+        if number not in _PARTITION:
+            raise UserError(f"{path}, line {line}: expected 0, 1 or 2 for {name}. Received: {number!r}")
+        if name in partition:
+            raise UserError(f"{path}, line {line}: expected every image once. Received: {name} again")
+        partition[name] = line, _PARTITION[number]
+    return path, partition
+
+
+def _groups(directory: Path, attributes_path: Path, lines: dict[str, int]) -> np.ndarray | None:
+    """int (n,): the person in each image, or None without the list; it may name more images than there are."""
+    path = directory / "identity_CelebA.txt"
+    if not path.exists():
+        return None
+    people = {}
+    for line, name, number in _pairs(path, _text_rows(path), "a person's number"):
+        if not number.isdecimal():
+            raise UserError(f"{path}, line {line}: expected a person's number for {name}. Received: {number!r}")
+        if people.setdefault(name, int(number)) != int(number):
+            raise UserError(
+                f"{path}, line {line}: expected one person for {name}. Received: {number} after {people[name]}"
+            )
+    _expect_rows(attributes_path, lines, path, people)
+    return np.array([people[name] for name in lines])
+
+
+def _pairs(path: Path, lines: Iterator, value: str) -> Iterator[tuple[int, str, str]]:
+    for line, cells in lines:
+        if len(cells) != 2:
+            raise UserError(f"{path}, line {line}: expected an image and {value}. Received: {_text(cells)}")
+        yield line, *cells
+
+
+def _expect_rows(path: Path, lines: dict[str, int], other: Path, known: dict) -> None:
+    """Refuses the images of one list that another does not know."""
+    if missing := [name for name in lines if name not in known]:
+        raise UserError(
+            f"{path}, line {lines[missing[0]]}: expected a row for each image in {other.name} too. "
+            f"Received: none for {some(missing)}"
+        )
+
+
+def _text(cells: list[str]) -> str:
+    return repr(" ".join(cells)[:60])

@@ -1,0 +1,509 @@
+"""Faces drawn by the program: what does a picture look like that has exactly these attributes, and where are they?
+
+A scene (pose, shapes, colours, light, background) follows from (seed, split, index) and knows nothing of the
+attributes; `draw` puts the attributes into it; `region` is the pixels that one attribute alone changes. Knows nothing
+of training.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageDraw
+
+from mam_keras.config import SyntheticFacesData
+from mam_keras.data.source import SPLITS, Source, Split
+
+# Name and positive rate. The two makeups stay at 0.5: only then can any co-occurrence keep both rates.
+_RATES = {
+    "Bangs": 0.4,
+    "Big_Nose": 0.4,
+    "Bushy_Eyebrows": 0.4,
+    "Eyeglasses": 0.35,
+    "Goatee": 0.3,
+    "Heavy_Makeup": 0.5,
+    "Mouth_Slightly_Open": 0.5,
+    "Mustache": 0.3,
+    "Narrow_Eyes": 0.4,
+    "Smiling": 0.5,
+    "Wearing_Earrings": 0.4,
+    "Wearing_Hat": 0.35,
+    "Wearing_Lipstick": 0.5,
+    "Wearing_Necktie": 0.35,
+}
+ATTRIBUTES = tuple(_RATES)
+
+_VERSION = 1  # of the drawing; part of the fingerprint, so it rises with every change of a pixel
+_OVERSAMPLING = 4  # shapes are drawn this much larger and averaged: smooth edges
+_BATCH = 32  # images per call from tf.data
+
+_SKINS = [(250, 220, 200), (240, 200, 172), (228, 184, 148), (214, 164, 126), (190, 138, 102), (160, 110, 80)]
+_HAIRS = [
+    (30, 24, 24), (62, 40, 30), (98, 62, 40), (140, 74, 40), (176, 130, 74),
+    (224, 190, 118), (150, 148, 150), (226, 224, 222), (150, 44, 40), (84, 60, 130),
+]  # fmt: skip
+_CLOTHS = [
+    (28, 30, 38), (232, 232, 228), (150, 28, 34), (30, 60, 130), (32, 104, 74), (206, 160, 44),
+    (110, 44, 116), (88, 150, 190), (196, 104, 54), (122, 122, 128), (214, 130, 160), (88, 62, 46),
+]  # fmt: skip
+_LIPSTICKS = [(196, 14, 40), (150, 10, 60), (214, 40, 120), (120, 20, 90), (226, 60, 40), (90, 10, 30)]
+_SHADOWS = [(60, 70, 190), (120, 40, 160), (30, 130, 130), (50, 40, 60), (40, 140, 70), (190, 50, 130)]
+_METALS = [(250, 214, 90), (236, 240, 248), (60, 200, 200), (220, 40, 60), (30, 30, 40), (80, 90, 220)]
+_IRISES = [(60, 36, 22), (104, 68, 36), (60, 110, 150), (70, 120, 80), (110, 120, 130)]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a picture is made of besides its attributes.
+
+    Lengths are in half heights of the face, in face coordinates: 0 between the eyes, x to the right, y down, as
+    complex numbers; the chin is near 1j. `centre` and `unit` are in sides of the image.
+    """
+
+    centre: complex  # where in the image face coordinate 0 lies
+    unit: complex  # what a face coordinate of 1 is in the image: scale and rotation in the plane
+    lean: complex  # the body's turn against the head's
+    turn: float  # how far the features are moved to one side, as by a turned head
+    width: float  # half width of the face
+    jaw: float  # how much narrower the jaw is
+    eye: tuple[float, float]  # x of the eye's centre, and a factor on its size
+    mouth: tuple[float, float, float]  # y, half width, bend of the corners
+    lips: float  # factor on their thickness
+    nose: float  # y of its tip
+    brow: tuple[float, float]  # y and slant
+    hair_length: float  # y down to which the hair behind the head hangs
+    hair_volume: float
+    parting: float  # x
+    fringe: tuple[float, ...]  # y of the tips of the bangs
+    hat_style: int
+    earring_style: int
+    round_glasses: bool
+    tie_stripes: bool
+    beard_width: float
+    skin: tuple[int, int, int]
+    hair: tuple[int, int, int]
+    beard: tuple[int, int, int]
+    iris: tuple[int, int, int]
+    shirt: tuple[int, int, int]
+    collar: tuple[int, int, int]
+    tie: tuple[int, int, int]
+    hat: tuple[int, int, int]
+    frame: tuple[int, int, int]
+    earring: tuple[int, int, int]
+    lipstick: tuple[int, int, int]
+    eye_shadow: tuple[int, int, int]
+    background: np.ndarray  # uint8 (6, 6, 3), enlarged smoothly
+    light: tuple[float, float, float]  # growth of the light to the right and down, loss at the edge of the head
+    cast: tuple[float, float, float]  # gain of red, green, blue
+    grain: tuple[float, int]  # standard deviation of the noise in levels, and its seed
+
+
+def scene(seed, split, index):
+    """The scene of image `index` of `split` ("train", "validation" or "test"); the same for the same arguments."""
+    rng = np.random.default_rng([seed, SPLITS.index(split), index])
+    uniform = rng.uniform
+    skin = _pick(rng, _SKINS)
+    hair = _pick(rng, _HAIRS, skin, distance=75)
+    shirt = _pick(rng, _CLOTHS)
+    collar = _pick(rng, _CLOTHS, shirt, distance=40)
+    start, end, across = uniform(30, 225, 3), uniform(30, 225, 3), _slope(uniform(0, 2 * np.pi))
+    gradient = start + (end - start) * across[..., None]
+    muted = 0.55 * gradient + 0.45 * gradient.mean(axis=-1, keepdims=True)
+    background = np.clip(muted + rng.normal(0, 10, (6, 6, 1)), 0, 255).astype(np.uint8)
+    return Scene(
+        centre=complex(0.5 + uniform(-0.045, 0.045), 0.455 + uniform(-0.035, 0.035)),
+        unit=0.285 * uniform(0.9, 1.1) * np.exp(1j * math.radians(uniform(-13, 13))),
+        lean=np.exp(-1j * math.radians(uniform(-8, 8))),
+        turn=uniform(-1, 1),
+        width=uniform(0.68, 0.8),
+        jaw=uniform(0.08, 0.3),
+        eye=(uniform(0.32, 0.37), uniform(0.92, 1.12)),
+        mouth=(uniform(0.6, 0.65), uniform(0.25, 0.31), uniform(-0.01, 0.05)),
+        lips=uniform(0.85, 1.2),
+        nose=uniform(0.32, 0.37),
+        brow=(uniform(-0.26, -0.23), uniform(-0.03, 0.05)),
+        hair_length=uniform(-0.1, 1.5),
+        hair_volume=uniform(0.08, 0.2),
+        parting=uniform(-0.4, 0.4),
+        fringe=tuple(uniform(-0.42, -0.34, 6)),
+        hat_style=int(rng.integers(3)),
+        earring_style=int(rng.integers(3)),
+        round_glasses=bool(rng.integers(2)),
+        tie_stripes=bool(rng.integers(2)),
+        beard_width=uniform(0.28, 0.38),
+        skin=skin,
+        hair=hair,
+        beard=_pick(rng, [_tone(hair, f) for f in (0.6, 0.8, 1.0, 1.2)], skin, distance=75),
+        iris=_pick(rng, _IRISES),
+        shirt=shirt,
+        collar=collar,
+        tie=_pick(rng, _CLOTHS, shirt, collar, distance=80),
+        hat=_pick(rng, _CLOTHS, hair, distance=60),
+        frame=_pick(rng, _CLOTHS, skin, distance=90),
+        earring=_pick(rng, _METALS, skin, hair, distance=70),
+        lipstick=_pick(rng, _LIPSTICKS),
+        eye_shadow=_pick(rng, _SHADOWS),
+        background=background,
+        light=(uniform(-0.22, 0.22), uniform(-0.16, 0.12), uniform(0.05, 0.3)),
+        cast=tuple((uniform(0.82, 1.08) * (1 + uniform(-0.08, 0.08) * np.array([1, 0.1, -1]))).tolist()),
+        grain=(uniform(1, 4), int(rng.integers(2**31))),
+    )
+
+
+def draw(scene, attributes, size):
+    """The picture: a scene and bool (K,) in the order of `ATTRIBUTES` -> uint8 (size, size, 3)."""
+    side = size * _OVERSAMPLING
+    picture = Image.fromarray(scene.background).resize((size, size), Image.Resampling.BICUBIC).resize((side, side), 0)
+    surface = ImageDraw.Draw(picture, "RGBA")  # this mode lets colours be translucent
+    unit = scene.unit * side
+    head = _Pen(surface, scene.centre * side, unit)
+    body = _Pen(surface, scene.centre * side + 0.9j * unit * (1 - scene.lean), unit * scene.lean)
+    has = dict(zip(ATTRIBUTES, attributes, strict=True))
+    _draw_body(scene, has, body, head)
+    _draw_head(scene, has, head)
+    _draw_features(scene, has, head.moved(0.07 * scene.turn))
+    _draw_hair(scene, has, head)
+    return _lit(scene, np.asarray(picture.reduce(_OVERSAMPLING)))
+
+
+def region(scene, attributes, k, size):
+    """The pixels that change when attribute k alone is toggled: bool (size, size)."""
+    toggled = np.array(attributes, bool)
+    toggled[k] = not toggled[k]
+    return np.any(draw(scene, attributes, size) != draw(scene, toggled, size), axis=-1)
+
+
+def load(settings: SyntheticFacesData) -> Source:
+    """The three splits of `settings`; image i of a split is the same however many there are.
+
+    With co-occurrence q, P(Wearing_Lipstick = Heavy_Makeup) = q and both keep their rate of 0.5.
+    """
+    return Source(ATTRIBUTES, {name: _split(settings, name) for name in SPLITS})
+
+
+def _split(settings, name):
+    count, co_occurrence = getattr(settings, name), settings.co_occurrence
+    if name == "test" and settings.test_co_occurrence is not None:
+        co_occurrence = settings.test_co_occurrence
+    rng = np.random.default_rng([settings.seed, SPLITS.index(name)])
+    chance = rng.random((count, len(ATTRIBUTES)))
+    labels = chance < np.array(list(_RATES.values()))
+    makeup, lipstick = ATTRIBUTES.index("Heavy_Makeup"), ATTRIBUTES.index("Wearing_Lipstick")
+    labels[:, lipstick] = labels[:, makeup] == (chance[:, lipstick] < co_occurrence)
+    size = settings.image_size
+
+    def drawn(indices):
+        return np.stack([draw(scene(settings.seed, name, int(i)), labels[i], size) for i in indices])
+
+    def images():
+        return (
+            tf.data.Dataset.range(count)
+            .batch(_BATCH)
+            .map(
+                lambda indices: tf.ensure_shape(
+                    tf.numpy_function(drawn, [indices], tf.uint8, stateful=False), (None, size, size, 3)
+                ),
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+            .unbatch()
+        )
+
+    return Split(
+        ids=np.array([f"{name}-{index:06d}" for index in range(count)]),
+        labels=labels,
+        images=images,
+        groups=None,
+        fingerprint=f"synthetic_faces {_VERSION} {name} {count} {size} {settings.seed} {co_occurrence}",
+    )
+
+
+class _Pen:
+    """Draws in face coordinates: `origin` is where 0 lies and `unit` what 1 is, both in pixels."""
+
+    def __init__(self, surface, origin, unit):
+        self.surface, self.origin, self.unit = surface, origin, unit
+
+    def moved(self, x):
+        return _Pen(self.surface, self.origin + x * self.unit, self.unit)
+
+    def _pixels(self, points):
+        return (self.origin + self.unit * np.asarray(points, complex)).view(float).tolist()
+
+    def fill(self, points, colour, alpha=255):
+        self.surface.polygon(self._pixels(points), fill=(*colour, alpha))
+
+    def ring(self, outline, centre, hole, colour):
+        """Between an outline around `centre` and the same one `hole` times as large."""
+        around = np.append(outline, outline[0])
+        self.fill(centre + np.concatenate([around, hole * around[::-1]]), colour)
+
+    def line(self, points, width, colour, alpha=255):
+        self.surface.line(self._pixels(points), fill=(*colour, alpha), width=max(1, round(width * abs(self.unit))))
+
+
+def _draw_body(scene, has, pen, head):
+    """Clothes, the hair behind the head, the neck, the collar and the tie."""
+    shade = _tone(scene.shirt, 0.78)
+    pen.fill(_smooth(_both_sides([0.25 + 1.12j, 0.75 + 1.28j, 1.2 + 1.5j, 1.5 + 2.2j, 1.6 + 4j])), scene.shirt)
+    for side in (-1, 1):
+        pen.line([side * 0.95 + 1.75j, side * 0.9 + 4j], 0.05, shade)
+    top, low = scene.width + scene.hair_volume, scene.hair_length
+    behind = [-1.14j, 0.55 * top - 1.06j, top - 0.6j, top + 0.03 + 0.1j, top + low * 0.35j, 0.75 * top + low * 1j]
+    head.fill(_smooth(_both_sides(behind)), _tone(scene.hair, 0.72))
+    neck = _both_sides([0.34 + 0.5j, 0.33 + 1.1j, 0.42 + 1.26j, 0.02 + 1.6j])
+    pen.fill(neck, _tone(scene.skin, 0.88))
+    head.fill(_ellipse(0.84j, 0.36, 0.36), _tone(scene.skin, 0.68))  # the chin's shadow
+    pen.line([1.6j, 4j], 0.04, shade)
+    for y in (1.85, 2.15):
+        pen.fill(_ellipse(0.05 + y * 1j, 0.035, 0.035), shade)
+    if has["Wearing_Necktie"]:
+        dark = _tone(scene.tie, 0.7)
+        pen.fill([-0.12 + 1.6j, 0.12 + 1.6j, 0.36 + 2.6j, -0.36 + 2.6j], scene.tie)
+        if scene.tie_stripes:
+            for y in (1.75, 1.98, 2.21):
+                pen.line([-0.12 - 0.24 * (y - 1.6) + (y + 0.1) * 1j, 0.12 + 0.24 * (y - 1.6) + y * 1j], 0.06, dark)
+        pen.fill([-0.22 + 1.36j, 0.22 + 1.36j, 0.13 + 1.64j, -0.13 + 1.64j], dark)
+    for side in (-1, 1):
+        points = np.array([0.36 + 1.1j, 0.48 + 1.3j, 0.3 + 1.62j, 0.03 + 1.5j])
+        pen.fill(points if side > 0 else _mirrored(points), scene.collar)
+        pen.line([side * 0.03 + 1.5j, side * 0.3 + 1.62j, side * 0.48 + 1.3j], 0.025, _tone(scene.collar, 0.7))
+
+
+def _draw_head(scene, has, pen):
+    """Ears, earrings and the head's outline with its soft shadows."""
+    skin, dark = scene.skin, _tone(scene.skin, 0.8)
+    for side in (-1, 1):
+        ear = side * (scene.width + 0.03) - 0.03 * scene.turn
+        pen.fill(_ellipse(ear + 0.1j, 0.13, 0.21), skin)
+        pen.fill(_ellipse(ear + side * 0.02 + 0.1j, 0.07, 0.13), dark)
+    pen.fill(_outline(scene, 1), skin)
+    pen.fill(_outline(scene, 0.97) - 0.02j, _tone(skin, 1.03), 120)
+    for side in (-1, 1):
+        ear = side * (scene.width + 0.05) - 0.03 * scene.turn
+        if has["Wearing_Earrings"]:
+            _draw_earring(scene, pen, ear + 0.33j)
+
+
+def _draw_earring(scene, pen, lobe):
+    metal, dark = scene.earring, _tone(scene.earring, 0.55)
+    if scene.earring_style == 0:  # a stud
+        pen.fill(_ellipse(lobe + 0.06j, 0.15, 0.15), dark)
+        pen.fill(_ellipse(lobe + 0.06j, 0.12, 0.12), metal)
+    elif scene.earring_style == 1:  # a hoop
+        pen.ring(_ellipse(0, 0.18, 0.21), lobe + 0.16j, 0.5, metal)
+    else:  # a drop
+        pen.fill(_ellipse(lobe, 0.06, 0.06), dark)
+        pen.fill(lobe + np.array([0.02j, 0.14 + 0.26j, 0.42j, -0.14 + 0.26j]), metal)
+    pen.fill(_ellipse(lobe - 0.03 + 0.0j, 0.03, 0.03), (255, 255, 255), 170)
+
+
+def _draw_features(scene, has, pen):
+    """Everything between the hairline and the chin."""
+    skin, dark = scene.skin, _tone(scene.skin, 0.72)
+    if has["Heavy_Makeup"]:
+        _draw_makeup(scene, pen)
+    for side in (-1, 1):
+        _draw_eye(scene, has, pen, side)
+    _draw_nose(scene, has, pen.moved(0.05 * scene.turn), skin, dark)
+    if has["Mustache"]:
+        half = [0.44j, 0.12 + 0.41j, 0.3 + 0.47j, 0.42 + 0.62j, 0.22 + 0.585j, 0.03 + 0.56j]
+        pen.fill(_smooth(_both_sides(half)), scene.beard)
+    if has["Goatee"]:
+        w = scene.beard_width
+        pen.fill(_smooth(_both_sides([0.78j, 0.6 * w + 0.79j, w + 0.84j, 0.85 * w + 1.0j, 0.4 * w + 1.13j])), scene.beard)
+        pen.line([0.86j, 1.04j], 0.03, _tone(scene.beard, 0.8))
+    _draw_mouth(scene, has, pen)
+    if has["Eyeglasses"]:
+        _draw_glasses(scene, pen)
+
+
+def _draw_makeup(scene, pen):
+    x, factor = scene.eye
+    for side in (-1, 1):
+        for radius in (0.2, 0.16, 0.12, 0.08):
+            pen.fill(_ellipse(side * 0.46 + 0.36j, radius * 1.1, radius * 0.8), (226, 40, 80), 60)
+        lid = np.array([-0.22 - 0.02j, -0.17 - 0.14j, 0.0 - 0.19j, 0.2 - 0.16j, 0.27 - 0.06j, 0.2 + 0.0j]) * factor
+        pen.fill(_smooth(side * x + 0.01j + (lid if side > 0 else _mirrored(lid))), scene.eye_shadow, 200)
+
+
+def _draw_eye(scene, has, pen, side):
+    x, factor = scene.eye
+    centre, half = side * x + 0.02j, 0.19 * factor
+    height = (0.04 if has["Narrow_Eyes"] else 0.115) * factor
+    t = np.linspace(-1, 1, 9)
+    upper = centre + half * t - 1j * height * (1 - t**2)
+    lower = centre + half * t + 0.75j * height * (1 - t[::-1] ** 2)
+    pen.fill(np.concatenate([upper, lower[::-1]]), (244, 242, 240))
+    iris = min(0.1 * factor, 0.9 * height)
+    look = centre + 0.02 * scene.turn - 0.1j * height
+    pen.fill(_ellipse(look, 0.1 * factor, iris), scene.iris)
+    pen.fill(_ellipse(look, 0.05 * factor, min(0.05 * factor, iris)), (12, 10, 12))
+    pen.fill(_ellipse(look + 0.03 - 0.4j * iris, 0.028, 0.35 * iris), (255, 255, 255))
+    pen.line(upper, 0.05, _tone(scene.skin, 0.3))
+    pen.line(lower, 0.02, _tone(scene.skin, 0.65))
+    y, slant = scene.brow
+    thick = 0.085 if has["Bushy_Eyebrows"] else 0.026
+    brow = np.array([-0.21 - 0.7j * thick, -0.05 - 1j * thick, 0.12 - 1j * thick, 0.27 + 0.02j,
+                     0.12 + 0.6j * thick, -0.05 + 0.9j * thick, -0.21 + 0.9j * thick])  # fmt: skip
+    brow = brow * (1 + 1j * slant) + 1j * y
+    pen.fill(_smooth(side * x + (brow if side > 0 else _mirrored(brow))), scene.beard)
+
+
+def _draw_nose(scene, has, pen, skin, dark):
+    wide, high, tip = (0.27, 0.19, scene.nose) if has["Big_Nose"] else (0.11, 0.08, scene.nose)
+    pen.fill([0.02 - 0.06j, 0.55 * wide + tip * 1j, 0.05 + tip * 1j], dark, 110)  # the bridge's shadow
+    pen.fill(_ellipse(tip * 1j, wide, high), dark)
+    pen.fill(_ellipse((tip - 0.03) * 1j, 0.84 * wide, 0.86 * high), (skin[0], int(skin[1] * 0.86), int(skin[2] * 0.86)))
+    pen.fill(_ellipse(-0.15 * wide + (tip - 0.05) * 1j, 0.3 * wide, 0.3 * high), (255, 255, 255), 90)
+    for side in (-1, 1):
+        pen.fill(_ellipse(side * 0.5 * wide + (tip + 0.55 * high) * 1j, 0.25 * wide, 0.25 * high), _tone(skin, 0.4))
+
+
+def _draw_mouth(scene, has, pen):
+    y, half, bend = scene.mouth
+    if has["Smiling"]:
+        half, bend = half + 0.08, bend - 0.24
+        for side in (-1, 1):  # the creases beside a smile
+            pen.line([side * 0.26 + 0.36j, side * 0.4 + 0.46j, side * (half + 0.06) + (y - 0.03) * 1j], 0.03,
+                     _tone(scene.skin, 0.75))  # fmt: skip
+    gap = 0.15 if has["Mouth_Slightly_Open"] else 0.0
+    t = np.linspace(-1, 1, 13)
+    bow = 1 - t**2
+    seam = half * t + 1j * (y + bend * (t**2 - 0.3))
+    under = seam + 1j * gap * bow
+    upper = seam - 0.075j * scene.lips * bow * (1 - 0.35 * np.exp(-((t / 0.2) ** 2)))
+    lower = under + 0.1j * scene.lips * bow
+    natural = tuple(int(c * f) for c, f in zip(scene.skin, (0.87, 0.67, 0.65), strict=True))
+    colour = scene.lipstick if has["Wearing_Lipstick"] else natural
+    pen.fill(np.concatenate([upper, lower[::-1]]), colour)
+    pen.line((under + 0.045j * scene.lips * bow)[4:9], 0.03, _tone(colour, 1.25), 160)
+    if gap:
+        pen.fill(np.concatenate([seam, under[::-1]]), (60, 12, 18))
+        pen.fill(np.concatenate([seam[2:-2], (seam + 0.5j * gap * bow)[-3:1:-1]]), (246, 244, 238))
+    else:
+        pen.line(seam, 0.03, _tone(colour, 0.5))
+
+
+def _draw_glasses(scene, pen):
+    x, _ = scene.eye
+    power = 1.0 if scene.round_glasses else 0.55
+    t = np.linspace(0, 2 * math.pi, 25)
+    ring = 0.3 * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power
+    ring = ring + 0.24j * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power
+    for side in (-1, 1):
+        pen.fill(side * x + 0.05j + ring, (225, 235, 245), 50)
+        pen.ring(ring, side * x + 0.05j, 0.76, scene.frame)
+        pen.line([side * (x + 0.27), side * (scene.width + 0.02)], 0.06, scene.frame)
+    pen.line([-x + 0.27, -0.03j, x - 0.27], 0.06, scene.frame)
+
+
+def _draw_hair(scene, has, pen):
+    """The hair on the head, the bangs below the hairline, and the hat, which ends where the bangs begin."""
+    hair, dark, w, v = scene.hair, _tone(scene.hair, 0.8), scene.width, scene.hair_volume
+    over = [w + 0.05 - 0.02j, w + 0.5 * v - 0.5j, 0.62 * w + 0.5 * v - 0.95j, scene.parting * 0.3 - 1.06j - 0.5j * v]
+    line = [scene.parting - 0.66j, 0.6 * w - 0.56j, 0.88 * w - 0.36j, 0.95 * w - 0.08j]
+    right, left = np.array(over), _mirrored(over[:3])
+    inner = [*(_mirrored(line[1:])[::-1]), *line]
+    pen.fill(_smooth(np.array([*right, *left[::-1], *inner])), hair)
+    for x in (-0.55, -0.3, 0.0, 0.3, 0.55):
+        strand = [scene.parting * 0.6 - 1.02j, x * 0.9 - 0.86j, x * 1.25 - (0.72 - abs(x) * 0.4) * 1j]
+        pen.line(strand, 0.03, dark)
+    if has["Bangs"]:
+        tips = np.linspace(-0.85, 0.85, len(scene.fringe)) * w
+        top = [0.92 * w - 0.4j, 0.6 * w - 0.68j, -0.72j, -0.6 * w - 0.68j, -0.92 * w - 0.4j]
+        edge = []
+        for x, y in zip(tips, scene.fringe, strict=True):
+            edge += [x - 0.06 + (y - 0.07) * 1j, x + 0.04 + y * 1j]
+        pen.fill([*edge, *top], hair)
+        for x in tips:
+            pen.line([x * 0.9 - 0.66j, x - 0.44j], 0.025, dark)
+    if has["Wearing_Hat"]:
+        _draw_hat(scene, pen)
+
+
+def _draw_hat(scene, pen):
+    hat, dark, w = scene.hat, _tone(scene.hat, 0.65), scene.width + scene.hair_volume
+    if scene.hat_style == 0:  # with a brim
+        pen.fill(_smooth(_both_sides([-1.34j, 0.4 - 1.36j, 0.72 - 1.22j, 0.85 * w - 0.66j])), hat)
+        pen.fill(_both_sides([0.86 * w - 0.7j, 0.82 * w - 0.92j]), dark)
+        pen.fill(_ellipse(-0.7j, w + 0.25, 0.12), hat)
+    elif scene.hat_style == 1:  # knitted
+        pen.fill(_smooth(_both_sides([-1.4j, 0.5 * w - 1.34j, 0.95 * w - 1.0j, w - 0.6j])), hat)
+        pen.fill(_smooth(_both_sides([-0.9j, 0.6 * w - 0.88j, w + 0.02 - 0.78j, w - 0.52j, 0.6 * w - 0.6j, -0.64j])), dark)
+        pen.fill(_ellipse(-1.42j, 0.14, 0.13), dark)
+    else:  # a cap
+        pen.fill(_smooth(_both_sides([-1.3j, 0.5 * w - 1.26j, 0.92 * w - 1.0j, 0.98 * w - 0.58j])), hat)
+        pen.fill(_smooth(_both_sides([-0.84j, 0.5 * w - 0.82j, 0.85 * w - 0.64j, 0.45 * w - 0.62j, -0.62j])), dark)
+        pen.fill(_ellipse(-1.31j, 0.06, 0.04), dark)
+
+
+def _lit(scene, image):
+    """Light from one side, falling off like on a ball, a cast, and grain: uint8 (size, size, 3) -> the same."""
+    size = len(image)
+    place = (np.arange(size, dtype=np.float32) + 0.5) / size
+    x = (place - np.float32(scene.centre.real)) / np.float32(abs(scene.unit))
+    y = (place - np.float32(scene.centre.imag)) / np.float32(abs(scene.unit))
+    right, down, edge = scene.light
+    square = np.minimum(x**2 + (y**2)[:, None], np.float32(1.2))
+    light = 1 + np.clip(right * x, -0.3, 0.3) + np.clip(down * y, -0.3, 0.3)[:, None] - edge * (square - 0.4)
+    grain = np.random.default_rng(scene.grain[1]).standard_normal((size, size, 1), dtype=np.float32)
+    lit = image * (light[..., None] * np.array(scene.cast, np.float32)) + np.float32(scene.grain[0]) * grain
+    return np.clip(lit + 0.5, 0, 255).astype(np.uint8)
+
+
+def _slope(angle):
+    """How far along the direction `angle` each of 6 x 6 places lies, in [0, 1]: float (6, 6)."""
+    place = np.linspace(-1, 1, 6)
+    return 0.5 + (np.cos(angle) * place + np.sin(angle) * place[:, None]) / (2 * np.sqrt(2))
+
+
+def _pick(rng, colours, *others, distance=0):
+    """One of `colours`, varied a little, that differs by `distance` in some channel from each of `others`."""
+    apart = [c for c in colours if all(max(abs(a - b) for a, b in zip(c, o, strict=True)) >= distance for o in others)]
+    colour = (apart or colours)[rng.integers(len(apart or colours))]
+    return tuple(min(255, max(0, c + d)) for c, d in zip(colour, rng.integers(-12, 13, 3).tolist(), strict=True))
+
+
+def _tone(colour, factor):
+    red, green, blue = colour
+    return min(255, int(red * factor)), min(255, int(green * factor)), min(255, int(blue * factor))
+
+
+_CIRCLE = np.exp(2j * np.pi * np.arange(20) / 20)
+
+
+def _ellipse(centre, half_width, half_height):
+    return centre + half_width * _CIRCLE.real + 1j * half_height * _CIRCLE.imag
+
+
+def _outline(scene, factor):
+    """The head: an ellipse whose lower half narrows towards the chin."""
+    t = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    x, y = np.cos(t), np.sin(t)
+    return factor * (scene.width * x * (1 - scene.jaw * np.maximum(y, 0) ** 2) + 1j * y)
+
+
+def _mirrored(points):
+    return -np.conj(points)
+
+
+def _both_sides(points):
+    """A closed outline from its right half, given from top to bottom or the other way."""
+    return np.concatenate([points, _mirrored(points)[::-1]])
+
+
+_STEPS = np.arange(5)[:, None] / 5
+_CATMULL_ROM = np.concatenate([_STEPS**3, _STEPS**2, _STEPS, _STEPS**0], axis=1) @ np.array(
+    [[-0.5, 1.5, -1.5, 0.5], [1, -2.5, 2, -0.5], [-0.5, 0, 0.5, 0], [0, 1, 0, 0]]
+)
+
+
+_NEIGHBOURS = np.array([[-1], [0], [1], [2]])
+
+
+def _smooth(points):
+    """A closed Catmull-Rom curve through the points, five steps from each to the next."""
+    points = np.asarray(points, complex)
+    return (_CATMULL_ROM @ points[(np.arange(len(points)) + _NEIGHBOURS) % len(points)]).T.ravel()

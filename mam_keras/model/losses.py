@@ -1,0 +1,65 @@
+"""The terms of equation 6 (1904.13078, section 3). Each is a mean over the batch of one value per image."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("mam_keras")
+class SummedCrossentropy(keras.losses.Loss):
+    """Binary cross-entropy **summed** over attributes, mean over the batch (equations 1 and 3).
+
+        L = 1/N sum_i sum_k u^k_{y} [ -y log p - (1 - y) log(1 - p) ]
+
+    Keras's own loss would divide by K. Labels and predictions: (N, K) or (N, 1); computed in float32.
+
+    Args:
+        class_weights: u, K pairs (weight of a negative, weight of a positive), or None for ones.
+        from_logits: whether predictions are logits. The network's outputs are probabilities; training uses the
+            logits beneath them, which lose no precision near 0 and 1.
+    """
+
+    def __init__(self, class_weights=None, from_logits=False, name="summed_crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.class_weights = class_weights
+        self.from_logits = from_logits
+
+    def call(self, labels, predictions):
+        labels, predictions = ops.cast(labels, "float32"), ops.cast(predictions, "float32")
+        losses = ops.binary_crossentropy(labels, predictions, from_logits=self.from_logits)
+        if self.class_weights is not None:
+            negative, positive = ops.transpose(ops.convert_to_tensor(self.class_weights, "float32"))
+            losses = losses * (labels * positive + (1.0 - labels) * negative)
+        return ops.sum(losses, axis=-1)
+
+    def get_config(self):
+        return super().get_config() | {"class_weights": self.class_weights, "from_logits": self.from_logits}
+
+
+@keras.saving.register_keras_serializable("mam_keras")
+class ReconstructionError(keras.losses.Loss):
+    """Squared error of the reconstruction, summed over an image and divided by `divisor`, mean over the batch (eq. 5).
+
+    Args:
+        divisor: 1 is the sum as printed; H W of the feature map gives the mean over positions of the squared error
+            of the block that a position stands for; the number of values in an image gives their mean.
+    """
+
+    def __init__(self, divisor=1.0, name="reconstruction_error", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.divisor = divisor
+
+    def call(self, images, reconstructions):
+        errors = ops.square(ops.cast(images, "float32") - ops.cast(reconstructions, "float32"))
+        return ops.sum(errors, axis=(1, 2, 3)) / self.divisor
+
+    def get_config(self):
+        return super().get_config() | {"divisor": self.divisor}
+
+
+def balanced_class_weights(positive_rates):
+    """u of `SummedCrossentropy` under which both classes of every attribute weigh the same: 1 / (2 rate of the class).
+
+    Args:
+        positive_rates: (K,), of the training split. An attribute with a single class keeps weights of 1.
+    """
+    return [(1.0, 1.0) if rate in (0.0, 1.0) else (0.5 / (1 - rate), 0.5 / rate) for rate in map(float, positive_rates)]

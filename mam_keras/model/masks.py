@@ -1,0 +1,193 @@
+"""Attribute heads on masked features: what each attribute's classifier looks at (1904.13078, section 3.2).
+
+A head's score at a position is s^k_p = sum_c w_{k,c} T(M^k)_{p,c} F_{p,c}, the exact contribution of that position of
+the feature map to the logit before pooling. Knows features and weights; neither losses nor how scores are pooled.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from mam_keras.model.tiles import masked_sums, transformed_sums
+from mam_keras.model.transformation import FAMILIES
+
+
+class _Heads(keras.Layer):
+    """K linear heads on features (N, H, W, C); what masks add is the subclasses' business.
+
+    Args:
+        attributes: K.
+        mask_offset: o in T(M) = o + M while training: 1 as in the papers, or 0.
+        sparsity: lambda of equation 6; the layer adds lambda |M|_1, summed over positions, channels and attributes,
+            mean over the batch, to the model's losses. 0 adds nothing.
+        family: which transformation `gain` applies, a key of `transformation.FAMILIES`.
+    """
+
+    def __init__(self, attributes, mask_offset=1, sparsity=0.0, family="tone_curve", **kwargs):
+        super().__init__(**kwargs)
+        if family not in FAMILIES:
+            raise ValueError(f"Argument `family` must be one of {sorted(FAMILIES)}. Received: {family!r}")
+        self.attributes = attributes
+        self.mask_offset = mask_offset
+        self.sparsity = sparsity
+        self.family = family
+
+    def build(self, features_shape):
+        self.channels = features_shape[-1]
+        self.kernel = self.add_weight(
+            name="kernel", shape=(self.attributes, self.channels), initializer=_glorot(self.channels, 1)
+        )
+
+    def base(self, features):
+        """Scores without masks, sum_c w_{k,c} F_{p,c}: (N, H, W, C) -> float32 (N, H, W, K)."""
+        kernel = ops.cast(ops.transpose(self.kernel), features.dtype)
+        return ops.cast(ops.matmul(features, kernel), "float32")
+
+    def call(self, features, training=False):
+        """Scores with T(M) = mask_offset + M: (N, H, W, C) -> float32 (N, H, W, K)."""
+        gain, mask_sums = self._masked(features, training)
+        if self.sparsity:
+            self.add_loss(self.sparsity * ops.mean(ops.sum(mask_sums, axis=(1, 2, 3))))
+        return self.mask_offset * self.base(features) + gain
+
+    def scores(self, features, a, b):
+        """Scores with T(M) = mask_offset + f_{a,b}(M), (1905.02719, equation 9).
+
+        Args:
+            features: (N, H, W, C).
+            a, b: scalars, or (N,) with one value per image.
+
+        Returns:
+            float32 (N, H, W, K). Where the family is linear in `a`, mask_offset * base + a * gain(features, 1, b) is the
+            same for every `a` at the cost of one evaluation.
+        """
+        return self.mask_offset * self.base(features) + self.gain(features, a, b)
+
+    def compute_output_shape(self, features_shape):
+        return (*features_shape[:-1], self.attributes)
+
+    def compute_output_spec(self, features, training=False):
+        return keras.KerasTensor(self.compute_output_shape(features.shape), dtype="float32")
+
+    def get_config(self):
+        return super().get_config() | {
+            "attributes": self.attributes,
+            "mask_offset": self.mask_offset,
+            "sparsity": self.sparsity,
+            "family": self.family,
+        }
+
+
+@keras.saving.register_keras_serializable("mam_keras")
+class PerFeatureMaskedHeads(_Heads):
+    """Heads with one mask per attribute and feature, M^k = sigmoid(F W_k + b_k), of the features' shape (eq. 2).
+
+    Our reading: the mask sub-network is one 1x1 convolution and a sigmoid. Masks are computed a few attributes at a
+    time and computed again in the backward pass (`tiles`), so memory does not grow with K. In training they are
+    compiled by XLA where `compile_training` says so; inference, whose batches differ in size, never is.
+    """
+
+    compile_training = False  # set by whoever trains; a property of the process, not of the model
+
+    def build(self, features_shape):
+        super().build(features_shape)
+        self.mask_kernel = self.add_weight(
+            name="mask_kernel",
+            shape=(self.attributes, self.channels, self.channels),
+            initializer=_glorot(self.channels, self.channels),
+        )
+        self.mask_bias = self.add_weight(
+            name="mask_bias", shape=(self.attributes, self.channels), initializer="zeros"
+        )
+
+    def mask(self, features, k):
+        """M^k of one attribute: (N, H, W, C) -> float32 (N, H, W, C), in [0, 1]."""
+        logits = ops.matmul(features, ops.cast(self.mask_kernel[k], features.dtype))
+        return ops.sigmoid(ops.cast(logits, "float32") + self.mask_bias[k])
+
+    def gain(self, features, a, b):
+        """What the transformed masks add, sum_c w_{k,c} f_{a,b}(M^k)_{p,c} F_{p,c}: float32 (N, H, W, K)."""
+        a, b = (_per_position(value, features) for value in (a, b))
+        function = FAMILIES[self.family].function
+        return transformed_sums(features, *self._weights(), lambda mask: function(mask, a, b))
+
+    def _weights(self):
+        # Values, not variables: TensorFlow's `custom_gradient` refuses to see variables.
+        return tuple(ops.copy(weight) for weight in (self.mask_kernel, self.mask_bias, self.kernel))
+
+    def _masked(self, features, training):
+        return masked_sums(features, *self._weights(), compiled=bool(training) and self.compile_training)
+
+
+@keras.saving.register_keras_serializable("mam_keras")
+class CommonMaskedHeads(_Heads):
+    """Heads with one map per attribute for all features, M^k = sigmoid(F u_k + b_k): what CAM, Grad-CAM and ABN have.
+
+    |M|_1 counts the map once, not once per channel (our reading).
+    """
+
+    def build(self, features_shape):
+        super().build(features_shape)
+        self.mask_kernel = self.add_weight(
+            name="mask_kernel", shape=(self.attributes, self.channels), initializer=_glorot(self.channels, 1)
+        )
+        self.mask_bias = self.add_weight(name="mask_bias", shape=(self.attributes,), initializer="zeros")
+
+    def mask(self, features, k):
+        """M^k of one attribute: (N, H, W, C) -> float32 (N, H, W, 1), in [0, 1]."""
+        return self._masks(features)[..., k : k + 1]
+
+    def gain(self, features, a, b):
+        """What the transformed masks add, f_{a,b}(M^k)_p sum_c w_{k,c} F_{p,c}: float32 (N, H, W, K)."""
+        a, b = (ops.reshape(ops.cast(value, "float32"), (-1, 1, 1, 1)) for value in (a, b))
+        return FAMILIES[self.family].function(self._masks(features), a, b) * self.base(features)
+
+    def _masks(self, features):
+        kernel = ops.cast(ops.transpose(self.mask_kernel), features.dtype)
+        return ops.sigmoid(ops.cast(ops.matmul(features, kernel), "float32") + self.mask_bias)
+
+    def _masked(self, features, training):
+        masks = self._masks(features)
+        return masks * self.base(features), masks
+
+
+@keras.saving.register_keras_serializable("mam_keras")
+class PlainHeads(keras.Layer):
+    """Heads without masks, s^k_p = sum_c w_{k,c} F_{p,c}: the control for what masks add.
+
+    Args:
+        attributes: K.
+    """
+
+    def __init__(self, attributes, **kwargs):
+        super().__init__(**kwargs)
+        self.attributes = attributes
+        self.mask_offset = 1
+
+    build = _Heads.build
+    base = _Heads.base
+    compute_output_shape = _Heads.compute_output_shape
+    compute_output_spec = _Heads.compute_output_spec
+
+    def call(self, features):
+        """Scores: (N, H, W, C) -> float32 (N, H, W, K)."""
+        return self.base(features)
+
+    def get_config(self):
+        return super().get_config() | {"attributes": self.attributes}
+
+
+def _glorot(fan_in, fan_out):
+    """Glorot's uniform initialiser of one attribute's weights; Keras would count K as a receptive field."""
+    limit = math.sqrt(6.0 / (fan_in + fan_out))
+    return keras.initializers.RandomUniform(-limit, limit)
+
+
+def _per_position(value, features):
+    """A scalar or one value per image, (N,), as float32 (N * H * W or 1, 1, 1), to stand against a tile of masks."""
+    value = ops.reshape(ops.cast(value, "float32"), (-1, 1))
+    if value.shape[0] != 1:
+        height, width = features.shape[1:3]
+        value = ops.reshape(ops.repeat(value, height * width, axis=1), (-1, 1))
+    return value[:, :, None]
