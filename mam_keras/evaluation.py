@@ -12,7 +12,7 @@ import numpy as np
 HEADS = {"attributes": "attribute heads", "multi_label": "multi-label head"}
 METRICS = ("accuracy", "balanced_accuracy", "average_precision", "f1", "majority_accuracy", "positive_rate")
 THRESHOLD = 0.5  # an answer is "yes" where the probability is at least this
-_BLOCK = 32  # resamples weighed at once; more of them fall out of the processor's cache
+_BLOCK = 16  # resamples weighed at once; twice as many fall out of the processor's cache
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def metrics(labels: np.ndarray, probabilities: np.ndarray, training_rates: np.nd
 
 
 def resample_weights(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each image occurs in each bootstrap resample of whole groups: blocks of float (n, <= 32).
+    """How often each image occurs in each bootstrap resample of whole groups: blocks of float (n, B).
 
     As many groups are drawn, with replacement, as there are. The same groups and seed give the same resamples.
     """
@@ -316,7 +316,7 @@ def _notes(values):
     what = f"{units:,} groups (people)" if values["resampled"] == "groups" else f"{units:,} images"
     yield (
         f"Intervals: bootstrap of the mean over attributes, {resamples:,} resamples of the {what}. They cover the "
-        "choice of these images, not training: another seed may give another model."
+        f"choice of these {values['resampled']}, not training: another seed may give another model."
     )
     for head, result in values["heads"].items():
         left_out = [f"{_LABELS[metric].strip()} {count}" for metric, count in result["left_out"].items() if count]

@@ -35,7 +35,7 @@ _RATES = {
 ATTRIBUTES = tuple(_RATES)
 
 _VERSION = 1  # of the drawing; part of the fingerprint, so it rises with every change of a pixel
-_OVERSAMPLING = 4  # shapes are drawn this much larger and averaged: smooth edges
+_OVERSAMPLING = 3  # shapes are drawn this much larger and averaged: smooth edges
 _BATCH = 32  # images per call from tf.data
 
 _SKINS = [(250, 220, 200), (240, 200, 172), (228, 184, 148), (214, 164, 126), (190, 138, 102), (160, 110, 80)]
@@ -48,7 +48,8 @@ _CLOTHS = [
     (110, 44, 116), (88, 150, 190), (196, 104, 54), (122, 122, 128), (214, 130, 160), (88, 62, 46),
 ]  # fmt: skip
 _LIPSTICKS = [(196, 14, 40), (150, 10, 60), (214, 40, 120), (120, 20, 90), (226, 60, 40), (90, 10, 30)]
-_SHADOWS = [(60, 70, 190), (120, 40, 160), (30, 130, 130), (50, 40, 60), (40, 140, 70), (190, 50, 130)]
+_SHADOWS = [(60, 70, 190), (120, 40, 160), (30, 130, 130), (50, 40, 60), (40, 140, 70), (190, 50, 130), (240, 226, 236), (236, 196, 70)]
+_BLUSHES = [(226, 40, 80), (236, 90, 50), (170, 30, 90), (150, 60, 40), (240, 120, 170)]
 _METALS = [(250, 214, 90), (236, 240, 248), (60, 200, 200), (220, 40, 60), (30, 30, 40), (80, 90, 220)]
 _IRISES = [(60, 36, 22), (104, 68, 36), (60, 110, 150), (70, 120, 80), (110, 120, 130)]
 
@@ -79,7 +80,6 @@ class Scene:
     hat_style: int
     earring_style: int
     round_glasses: bool
-    tie_stripes: bool
     beard_width: float
     skin: tuple[int, int, int]
     hair: tuple[int, int, int]
@@ -88,11 +88,14 @@ class Scene:
     shirt: tuple[int, int, int]
     collar: tuple[int, int, int]
     tie: tuple[int, int, int]
+    stripes: tuple[int, int, int]
     hat: tuple[int, int, int]
     frame: tuple[int, int, int]
     earring: tuple[int, int, int]
     lipstick: tuple[int, int, int]
     eye_shadow: tuple[int, int, int]
+    blush: tuple[int, int, int]
+    flush: int  # opacity of the cheeks' natural red
     background: np.ndarray  # uint8 (6, 6, 3), enlarged smoothly
     light: tuple[float, float, float]  # growth of the light to the right and down, loss at the edge of the head
     cast: tuple[float, float, float]  # gain of red, green, blue
@@ -107,13 +110,14 @@ def scene(seed, split, index):
     hair = _pick(rng, _HAIRS, skin, distance=75)
     shirt = _pick(rng, _CLOTHS)
     collar = _pick(rng, _CLOTHS, shirt, distance=40)
+    tie = _pick(rng, _CLOTHS, shirt, collar, skin, distance=80)
     start, end, across = uniform(30, 225, 3), uniform(30, 225, 3), _slope(uniform(0, 2 * np.pi))
     gradient = start + (end - start) * across[..., None]
     muted = 0.55 * gradient + 0.45 * gradient.mean(axis=-1, keepdims=True)
     background = np.clip(muted + rng.normal(0, 10, (6, 6, 1)), 0, 255).astype(np.uint8)
     return Scene(
-        centre=complex(0.5 + uniform(-0.045, 0.045), 0.455 + uniform(-0.035, 0.035)),
-        unit=0.285 * uniform(0.9, 1.1) * np.exp(1j * math.radians(uniform(-13, 13))),
+        centre=complex(0.5 + uniform(-0.045, 0.045), 0.435 + uniform(-0.035, 0.035)),
+        unit=0.28 * uniform(0.9, 1.1) * np.exp(1j * math.radians(uniform(-13, 13))),
         lean=np.exp(-1j * math.radians(uniform(-8, 8))),
         turn=uniform(-1, 1),
         width=uniform(0.68, 0.8),
@@ -130,7 +134,6 @@ def scene(seed, split, index):
         hat_style=int(rng.integers(3)),
         earring_style=int(rng.integers(3)),
         round_glasses=bool(rng.integers(2)),
-        tie_stripes=bool(rng.integers(2)),
         beard_width=uniform(0.28, 0.38),
         skin=skin,
         hair=hair,
@@ -138,12 +141,15 @@ def scene(seed, split, index):
         iris=_pick(rng, _IRISES),
         shirt=shirt,
         collar=collar,
-        tie=_pick(rng, _CLOTHS, shirt, collar, distance=80),
+        tie=tie,
+        stripes=_pick(rng, _CLOTHS, tie, shirt, distance=80),
         hat=_pick(rng, _CLOTHS, hair, distance=60),
         frame=_pick(rng, _CLOTHS, skin, distance=90),
         earring=_pick(rng, _METALS, skin, hair, distance=70),
         lipstick=_pick(rng, _LIPSTICKS),
-        eye_shadow=_pick(rng, _SHADOWS),
+        eye_shadow=_pick(rng, _SHADOWS, skin, distance=60),
+        blush=_pick(rng, _BLUSHES, skin, distance=60),
+        flush=int(rng.integers(0, 50)),
         background=background,
         light=(uniform(-0.22, 0.22), uniform(-0.16, 0.12), uniform(0.05, 0.3)),
         cast=tuple((uniform(0.82, 1.08) * (1 + uniform(-0.08, 0.08) * np.array([1, 0.1, -1]))).tolist()),
@@ -252,23 +258,21 @@ def _draw_body(scene, has, pen, head):
     top, low = scene.width + scene.hair_volume, scene.hair_length
     behind = [-1.14j, 0.55 * top - 1.06j, top - 0.6j, top + 0.03 + 0.1j, top + low * 0.35j, 0.75 * top + low * 1j]
     head.fill(_smooth(_both_sides(behind)), _tone(scene.hair, 0.72))
-    neck = _both_sides([0.34 + 0.5j, 0.33 + 1.1j, 0.42 + 1.26j, 0.02 + 1.6j])
+    neck = _both_sides([0.34 + 0.5j, 0.33 + 1.1j, 0.4 + 1.26j, 0.06 + 1.72j])
     pen.fill(neck, _tone(scene.skin, 0.88))
     head.fill(_ellipse(0.84j, 0.36, 0.36), _tone(scene.skin, 0.68))  # the chin's shadow
-    pen.line([1.6j, 4j], 0.04, shade)
+    pen.line([1.72j, 4j], 0.04, shade)
     for y in (1.85, 2.15):
         pen.fill(_ellipse(0.05 + y * 1j, 0.035, 0.035), shade)
     if has["Wearing_Necktie"]:
-        dark = _tone(scene.tie, 0.7)
         pen.fill([-0.12 + 1.6j, 0.12 + 1.6j, 0.36 + 2.6j, -0.36 + 2.6j], scene.tie)
-        if scene.tie_stripes:
-            for y in (1.75, 1.98, 2.21):
-                pen.line([-0.12 - 0.24 * (y - 1.6) + (y + 0.1) * 1j, 0.12 + 0.24 * (y - 1.6) + y * 1j], 0.06, dark)
-        pen.fill([-0.22 + 1.36j, 0.22 + 1.36j, 0.13 + 1.64j, -0.13 + 1.64j], dark)
+        for y in (1.72, 1.98, 2.24):
+            pen.line([-0.12 - 0.24 * (y - 1.6) + (y + 0.1) * 1j, 0.12 + 0.24 * (y - 1.6) + y * 1j], 0.09, scene.stripes)
+        pen.fill([-0.22 + 1.34j, 0.22 + 1.34j, 0.13 + 1.62j, -0.13 + 1.62j], _tone(scene.tie, 0.75))
     for side in (-1, 1):
-        points = np.array([0.36 + 1.1j, 0.48 + 1.3j, 0.3 + 1.62j, 0.03 + 1.5j])
+        points = np.array([0.35 + 1.1j, 0.5 + 1.26j, 0.34 + 1.66j, 0.12 + 1.56j])
         pen.fill(points if side > 0 else _mirrored(points), scene.collar)
-        pen.line([side * 0.03 + 1.5j, side * 0.3 + 1.62j, side * 0.48 + 1.3j], 0.025, _tone(scene.collar, 0.7))
+        pen.line([side * 0.12 + 1.56j, side * 0.34 + 1.66j, side * 0.5 + 1.26j], 0.025, _tone(scene.collar, 0.7))
 
 
 def _draw_head(scene, has, pen):
@@ -301,12 +305,12 @@ def _draw_earring(scene, pen, lobe):
 
 def _draw_features(scene, has, pen):
     """Everything between the hairline and the chin."""
-    skin, dark = scene.skin, _tone(scene.skin, 0.72)
+    for side in (-1, 1):
+        pen.fill(_ellipse(side * 0.46 + 0.36j, 0.22, 0.16), (222, 60, 60), scene.flush)
     if has["Heavy_Makeup"]:
         _draw_makeup(scene, pen)
     for side in (-1, 1):
         _draw_eye(scene, has, pen, side)
-    _draw_nose(scene, has, pen.moved(0.05 * scene.turn), skin, dark)
     if has["Mustache"]:
         half = [0.44j, 0.12 + 0.41j, 0.3 + 0.47j, 0.42 + 0.62j, 0.22 + 0.585j, 0.03 + 0.56j]
         pen.fill(_smooth(_both_sides(half)), scene.beard)
@@ -314,6 +318,7 @@ def _draw_features(scene, has, pen):
         w = scene.beard_width
         pen.fill(_smooth(_both_sides([0.78j, 0.6 * w + 0.79j, w + 0.84j, 0.85 * w + 1.0j, 0.4 * w + 1.13j])), scene.beard)
         pen.line([0.86j, 1.04j], 0.03, _tone(scene.beard, 0.8))
+    _draw_nose(scene, has, pen.moved(0.05 * scene.turn))
     _draw_mouth(scene, has, pen)
     if has["Eyeglasses"]:
         _draw_glasses(scene, pen)
@@ -323,7 +328,7 @@ def _draw_makeup(scene, pen):
     x, factor = scene.eye
     for side in (-1, 1):
         for radius in (0.2, 0.16, 0.12, 0.08):
-            pen.fill(_ellipse(side * 0.46 + 0.36j, radius * 1.1, radius * 0.8), (226, 40, 80), 60)
+            pen.fill(_ellipse(side * 0.46 + 0.36j, radius * 1.1, radius * 0.8), scene.blush, 50)
         lid = np.array([-0.22 - 0.02j, -0.17 - 0.14j, 0.0 - 0.19j, 0.2 - 0.16j, 0.27 - 0.06j, 0.2 + 0.0j]) * factor
         pen.fill(_smooth(side * x + 0.01j + (lid if side > 0 else _mirrored(lid))), scene.eye_shadow, 200)
 
@@ -351,23 +356,24 @@ def _draw_eye(scene, has, pen, side):
     pen.fill(_smooth(side * x + (brow if side > 0 else _mirrored(brow))), scene.beard)
 
 
-def _draw_nose(scene, has, pen, skin, dark):
-    wide, high, tip = (0.27, 0.19, scene.nose) if has["Big_Nose"] else (0.11, 0.08, scene.nose)
+def _draw_nose(scene, has, pen):
+    skin, dark = scene.skin, _tone(scene.skin, 0.58)
+    wide, high, tip = (0.29, 0.2, scene.nose - 0.02) if has["Big_Nose"] else (0.11, 0.08, scene.nose)
     pen.fill([0.02 - 0.06j, 0.55 * wide + tip * 1j, 0.05 + tip * 1j], dark, 110)  # the bridge's shadow
     pen.fill(_ellipse(tip * 1j, wide, high), dark)
-    pen.fill(_ellipse((tip - 0.03) * 1j, 0.84 * wide, 0.86 * high), (skin[0], int(skin[1] * 0.86), int(skin[2] * 0.86)))
+    pen.fill(_ellipse((tip - 0.03) * 1j, 0.84 * wide, 0.86 * high), (skin[0], int(skin[1] * 0.82), int(skin[2] * 0.8)))
     pen.fill(_ellipse(-0.15 * wide + (tip - 0.05) * 1j, 0.3 * wide, 0.3 * high), (255, 255, 255), 90)
     for side in (-1, 1):
-        pen.fill(_ellipse(side * 0.5 * wide + (tip + 0.55 * high) * 1j, 0.25 * wide, 0.25 * high), _tone(skin, 0.4))
+        pen.fill(_ellipse(side * 0.48 * wide + (tip + 0.5 * high) * 1j, 0.28 * wide, 0.28 * high), _tone(skin, 0.3))
 
 
 def _draw_mouth(scene, has, pen):
     y, half, bend = scene.mouth
     if has["Smiling"]:
-        half, bend = half + 0.08, bend - 0.24
+        half, bend = half + 0.09, bend - 0.29
         for side in (-1, 1):  # the creases beside a smile
-            pen.line([side * 0.26 + 0.36j, side * 0.4 + 0.46j, side * (half + 0.06) + (y - 0.03) * 1j], 0.03,
-                     _tone(scene.skin, 0.75))  # fmt: skip
+            pen.line([side * 0.26 + 0.36j, side * 0.4 + 0.46j, side * (half + 0.06) + (y - 0.03) * 1j], 0.045,
+                     _tone(scene.skin, 0.65))  # fmt: skip
     gap = 0.15 if has["Mouth_Slightly_Open"] else 0.0
     t = np.linspace(-1, 1, 13)
     bow = 1 - t**2
@@ -461,8 +467,10 @@ def _slope(angle):
 
 def _pick(rng, colours, *others, distance=0):
     """One of `colours`, varied a little, that differs by `distance` in some channel from each of `others`."""
-    apart = [c for c in colours if all(max(abs(a - b) for a, b in zip(c, o, strict=True)) >= distance for o in others)]
-    colour = (apart or colours)[rng.integers(len(apart or colours))]
+    if others:
+        differences = np.abs(np.array(colours)[:, None] - np.array(others)).max(axis=-1).min(axis=-1)
+        colours = [c for c, d in zip(colours, differences, strict=True) if d >= distance] or colours
+    colour = colours[rng.integers(len(colours))]
     return tuple(min(255, max(0, c + d)) for c, d in zip(colour, rng.integers(-12, 13, 3).tolist(), strict=True))
 
 

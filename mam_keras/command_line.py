@@ -1,0 +1,54 @@
+"""What every command line shares: exit codes, one clear line for every way to fail, and a quiet TensorFlow."""
+
+import os
+import signal
+import sys
+import traceback
+
+from mam_keras.errors import RunError, UserError
+
+SHOW_ALL = "MAM_KERAS_DEBUG"  # set to anything: tracebacks, and TensorFlow's start-up messages
+
+
+class _Terminated(BaseException):
+    """SIGTERM, raised where the program stands."""
+
+
+def run(main):
+    """Runs `main()` and exits: 0 done; 2 the user's input is at fault; 130 Ctrl-C; 143 SIGTERM; 1 anything else."""
+    if SHOW_ALL not in os.environ:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        main()
+        code, line = 0, None
+    except UserError as error:
+        code, line = 2, f"error: {error}"
+    except (KeyboardInterrupt, _Terminated) as error:
+        code = 130 if isinstance(error, KeyboardInterrupt) else 143
+        line = "stopped; the same command carries on"
+    except RunError as error:
+        code, line = 1, f"error: {error}"
+    except Exception as error:
+        if SHOW_ALL in os.environ:
+            traceback.print_exc()
+        code, line = 1, f"error: {_describe(error)}"
+    if line:
+        print(" ".join(line.split()), file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code in (130, 143):
+        os._exit(code)  # threads of tf.data that still read would hold the process up
+    sys.exit(code)
+
+
+def _terminate(*_):
+    raise _Terminated
+
+
+def _describe(error):
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    first = str(error).strip().splitlines()[:1]
+    return f"{type(error).__name__}: {first[0] if first else ''} ({SHOW_ALL}=1 shows where)"

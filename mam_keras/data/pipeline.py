@@ -1,0 +1,159 @@
+"""From a split to batches: read and prepare once, keep, then shuffle and augment every epoch.
+
+Everything random follows from (seed, epoch, index of the image), so an epoch can be drawn again exactly.
+"""
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from mam_keras.data.images import prepare
+from mam_keras.errors import UserError
+
+READ_AHEAD = 64  # images decoded ahead of the one being kept
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A split's readable images, prepared.
+
+    Attributes:
+        images: uint8 (n, S, S, 3); in memory, or mapped from the disk cache.
+        ids, labels, groups: as in `source.Split`, of these n images.
+        unreadable: what was left out, as "id: reason".
+    """
+
+    images: np.ndarray
+    ids: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray | None
+    unreadable: tuple[str, ...]
+
+    def __len__(self):
+        return len(self.ids)
+
+
+def read(split, name, settings):
+    """Reads and prepares a split: `source.Split` -> `Prepared`.
+
+    Images that cannot be read are left out and named. Raises `UserError` where they are more than
+    `settings.corrupt_share` of the split, or all of it. With `cache: disk` the prepared images are written beside
+    their place and renamed, so that a killed process leaves no half-filled cache.
+    """
+    size = settings.image_size
+    if settings.cache == "memory":
+        images = np.empty((len(split), size, size, 3), np.uint8)
+        unreadable = _fill(images, split, name)
+    else:
+        images, unreadable = _disk_cache(split, name, settings)
+    kept = np.setdiff1d(np.arange(len(split)), list(unreadable))
+    named = tuple(f"{split.ids[index]}: {reason}" for index, reason in unreadable.items())
+    if len(named) > settings.corrupt_share * len(split) or not len(kept):
+        raise UserError(
+            f"data.corrupt_share: expected at most {settings.corrupt_share:.2%} of the {name} images to be "
+            f"unreadable. Received: {len(named)} of {len(split)}: {'; '.join(named[:3])}"
+            + ("; ..." if len(named) > 3 else "")
+        )
+    groups = None if split.groups is None else split.groups[kept]
+    return Prepared(images[: len(kept)], split.ids[kept], split.labels[kept], groups, named)
+
+
+def training_batches(prepared, batch_size, seed, epoch, flip, shift):
+    """One epoch of training: a `tf.data.Dataset` of (images uint8 (B, S, S, 3), labels float32 (B, K)).
+
+    Batches are always full: what remains after shuffling is left out of this epoch. Half of the images are mirrored
+    if `flip`; each is moved by up to `shift` pixels each way, its edge repeated.
+    """
+    count = len(prepared)
+    random = np.random.default_rng((seed, epoch))
+    order = random.permutation(count)[: count // batch_size * batch_size]
+    flips = random.integers(0, 2 if flip else 1, count)[order]
+    shifts = random.integers(-shift, shift + 1, (count, 2))[order]
+    batches = tf.data.Dataset.from_tensor_slices((order, flips, shifts)).batch(batch_size, drop_remainder=True)
+
+    def gather(indices, flips, shifts):
+        images = tf.numpy_function(lambda rows: prepared.images[rows], [indices], tf.uint8, stateful=False)
+        images.set_shape((batch_size, *prepared.images.shape[1:]))
+        labels = tf.gather(tf.constant(prepared.labels, tf.float32), indices)
+        return (_augment(images, flips, shifts) if flip or shift else images), labels
+
+    return batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def ordered_batches(prepared, batch_size):
+    """Every image once, in order: a `tf.data.Dataset` as `training_batches`, the last batch as small as it comes."""
+    slices = range(0, len(prepared), batch_size)
+
+    def batches():
+        for start in slices:
+            rows = slice(start, start + batch_size)
+            yield prepared.images[rows], prepared.labels[rows].astype(np.float32)
+
+    image, label = prepared.images.shape[1:], prepared.labels.shape[1:]
+    signature = (tf.TensorSpec((None, *image), tf.uint8), tf.TensorSpec((None, *label), tf.float32))
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(slices))).prefetch(tf.data.AUTOTUNE)
+
+
+def _augment(images, flips, shifts):
+    """Mirrors and moves a batch by two gathers: images (B, S, S, 3), flips (B,) of 0 or 1, shifts (B, 2) in pixels."""
+    last = images.shape[1] - 1
+    rows = tf.clip_by_value(tf.range(last + 1, dtype=tf.int64) + shifts[:, :1], 0, last)
+    columns = tf.clip_by_value(tf.range(last + 1, dtype=tf.int64) + shifts[:, 1:], 0, last)
+    columns = tf.where(flips[:, None] == 1, last - columns, columns)
+    return tf.gather(tf.gather(images, rows, batch_dims=1, axis=1), columns, batch_dims=1, axis=2)
+
+
+def _fill(images, split, name):
+    """Writes the readable images to the front of `images`, in order; returns {index: why it cannot be read}."""
+    size = images.shape[1]
+    dataset = split.images().map(
+        lambda image: prepare(image, size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    iterator = iter(dataset.prefetch(READ_AHEAD))
+    unreadable = {}
+    for index in tqdm(range(len(split)), desc=f"Reading {name} images", unit=" images", disable=None):
+        try:
+            images[index - len(unreadable)] = next(iterator).numpy()
+        except tf.errors.OpError as error:  # that element alone: the dataset goes on with the next one
+            unreadable[index] = _plain(error.message)
+    return unreadable
+
+
+def _disk_cache(split, name, settings):
+    """The split's images mapped from the disk cache, filled first if need be, and which cannot be read and why."""
+    key = hashlib.sha256(f"{split.fingerprint} {settings.image_size}".encode()).hexdigest()[:16]
+    folder = Path(settings.cache_directory)
+    images_file, unreadable_file = folder / f"{name}-{key}.npy", folder / f"{name}-{key}.json"
+    if not images_file.exists():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"data.cache_directory: expected a folder that can be written. Received: {folder} ({error.strerror})"
+            ) from None
+        partial = folder / f"{name}-{key}.{os.getpid()}.partial"
+        try:
+            shape = (len(split), settings.image_size, settings.image_size, 3)
+            images = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
+            unreadable = _fill(images, split, name)
+            images.flush()
+            unreadable_file.write_text(json.dumps(unreadable))
+            partial.replace(images_file)  # last: where this file is, the cache is complete
+        finally:
+            partial.unlink(missing_ok=True)
+    unreadable = {int(index): reason for index, reason in json.loads(unreadable_file.read_text()).items()}
+    return np.load(images_file, mmap_mode="r"), unreadable
+
+
+def _plain(message):
+    """TensorFlow's message without the names of graph nodes and iterators: one line."""
+    without_nodes = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", message.splitlines()[0])
+    return re.split(r"Iterator::\S+: ", without_nodes)[-1].strip()

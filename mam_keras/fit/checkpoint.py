@@ -1,0 +1,46 @@
+"""A training run's whole state in one file, replaced at once: the same command carries on from the last epoch.
+
+Nothing random needs keeping: shuffling and augmentation follow from (seed, epoch).
+"""
+
+import json
+import zipfile
+
+import numpy as np
+
+from mam_keras.errors import RunError
+from mam_keras.run_directory import replacing
+
+STATE = "state.json"  # beside the arrays, as the bytes of a JSON text
+
+
+def save(path, model, state):
+    """Writes all variables of the model and its optimizer, and `state`, plain values that JSON holds."""
+    arrays = {name: variable.numpy() for name, variable in _variables(model).items()}
+    with replacing(path) as beside, beside.open("wb") as file:
+        np.savez(file, **arrays, **{STATE: np.frombuffer(json.dumps(state).encode(), np.uint8)})
+
+
+def restore(path, model):
+    """Gives the model and its optimizer the saved values and returns the saved state.
+
+    Raises `RunError` where the file is damaged or belongs to another network.
+    """
+    variables = _variables(model)
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            if set(saved.files) != {*variables, STATE}:
+                raise ValueError("its variables are not this network's")
+            for name, variable in variables.items():
+                variable.assign(saved[name])
+            return json.loads(saved[STATE].tobytes())
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path}: expected this run's checkpoint. Received: {error}; --overwrite trains again") from None
+
+
+def _variables(model):
+    named = {f"model/{variable.path}": variable for variable in model.variables}
+    named |= {f"optimizer/{variable.path}": variable for variable in model.optimizer.variables}
+    if len(named) != len(model.variables) + len(model.optimizer.variables):
+        raise ValueError("Two variables of the model have the same path.")
+    return named
