@@ -4,6 +4,7 @@ Knows nothing of what is in them; imports neither TensorFlow nor Keras.
 """
 
 import contextlib
+import csv
 import fcntl
 import json
 import os
@@ -60,6 +61,10 @@ class RunDirectory:
                 f"{self.path}: expected a directory that can be written (--run). Received: {error.strerror}"
             ) from None
 
+    def remove_checkpoints(self):
+        """A finished run needs none."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+
     def _refuse_other(self, config):
         if self.config.exists():
             present = configuration.load(self.config)
@@ -114,6 +119,14 @@ def write_text(path, text):
 
 def write_json(path, values):
     write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
+
+
+def write_csv(path, rows):
+    """A list of dictionaries with the same keys."""
+    with replacing(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _difference(there, here):

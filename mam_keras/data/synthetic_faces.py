@@ -202,16 +202,14 @@ def _split(settings, name):
     def drawn(indices):
         return np.stack([draw(scene(settings.seed, name, int(i)), labels[i], size) for i in indices])
 
-    def images():
+    def images():  # in one thread: Python's lock makes several slower
         return (
             tf.data.Dataset.range(count)
             .batch(_BATCH)
             .map(
                 lambda indices: tf.ensure_shape(
                     tf.numpy_function(drawn, [indices], tf.uint8, stateful=False), (None, size, size, 3)
-                ),
-                num_parallel_calls=tf.data.AUTOTUNE,
-                deterministic=True,
+                )
             )
             .unbatch()
         )
@@ -479,11 +477,12 @@ def _tone(colour, factor):
     return min(255, int(red * factor)), min(255, int(green * factor)), min(255, int(blue * factor))
 
 
-_CIRCLE = np.exp(2j * np.pi * np.arange(20) / 20)
+_ANGLES = 2 * np.pi * np.arange(20) / 20
+_COSINE, _SINE = np.cos(_ANGLES), 1j * np.sin(_ANGLES)
 
 
 def _ellipse(centre, half_width, half_height):
-    return centre + half_width * _CIRCLE.real + 1j * half_height * _CIRCLE.imag
+    return centre + half_width * _COSINE + half_height * _SINE
 
 
 def _outline(scene, factor):

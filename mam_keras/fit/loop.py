@@ -17,6 +17,7 @@ from mam_keras.fit import checkpoint
 from mam_keras.model import parts
 from mam_keras.model.assembly import reconstruction_divisor
 from mam_keras.model.losses import ReconstructionError, SummedCrossentropy
+from mam_keras.run_directory import write_csv
 
 LOOK_EVERY = 0.5  # seconds between two readings of the running loss; reading waits for the device
 
@@ -77,7 +78,8 @@ class Trainer:
 
         Args:
             train, validation: `pipeline.Prepared`; `validation` may be None.
-            directory: `run_directory.RunDirectory`; a checkpoint is written to it after every epoch.
+            directory: `run_directory.RunDirectory`; a checkpoint and history.csv are written after every epoch, and with
+                early stopping the checkpoint of the lowest validation loss.
             callbacks: Keras callbacks; their plain attributes (numbers, texts) are kept in the checkpoint.
 
         Raises `RunError` where the loss is not finite, naming epoch and step; the checkpoint stays the last good one.
@@ -89,7 +91,8 @@ class Trainer:
         callbacks.on_train_begin()
         first = self._resume(directory.last_checkpoint, callbacks)
         for epoch in range(first, settings.epochs):
-            if self.model.stop_training:
+            patience = settings.early_stopping
+            if self.model.stop_training or (patience and self.history and self._epochs_since_best() >= patience):
                 break
             callbacks.on_epoch_begin(epoch)
             logs = self._train_epoch(train, epoch, steps, callbacks)
@@ -97,7 +100,10 @@ class Trainer:
                 logs |= {f"val_{name}": value for name, value in self.evaluate(validation)[0].items()}
             self.history.append({"epoch": epoch + 1, **logs})
             callbacks.on_epoch_end(epoch, dict(logs))
+            if settings.early_stopping and self._epochs_since_best() == 0:
+                checkpoint.save(directory.best_checkpoint, self.model, {})
             checkpoint.save(directory.last_checkpoint, self.model, self._state(callbacks))
+            write_csv(directory.history, self.history)
         callbacks.on_train_end()
 
     def evaluate(self, prepared):
@@ -174,6 +180,10 @@ class Trainer:
         images = tf.cast(images, tf.float32) / 255.0
         outputs = self.network(images, training=training)
         return self.objective(outputs, images, labels, self.network.losses), outputs
+
+    def _epochs_since_best(self):
+        losses = [row["val_loss"] for row in self.history]
+        return len(losses) - 1 - int(np.argmin(losses))
 
     def _state(self, callbacks):
         return {

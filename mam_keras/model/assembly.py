@@ -29,14 +29,10 @@ def build(config, attributes):
     """
     model, size = config.model, config.data.image_size
     image = keras.Input((size, size, 3), dtype="float32", name="image")
-    features = backbone.extract_features(
-        image, model.front_end, model.channels, model.dilations, model.normalization
-    )
+    features = backbone.extract_features(image, model.front_end, model.channels, model.dilations, model.normalization)
     outputs = {}
     if model.attribute_heads:
-        arguments = {} if model.masks == "none" else {
-            "mask_offset": model.mask_offset, "sparsity": config.loss.lambda_
-        }
+        arguments = {} if model.masks == "none" else {"mask_offset": model.mask_offset, "sparsity": config.loss.lambda_}
         scores = HEADS[model.masks](len(attributes), name="attribute_scores", **arguments)(features)
         logits = PooledLogits(model.pooled_share, dtype="float32", name="attribute_logits")(scores)
         probabilities = layers.Activation("sigmoid", dtype="float32", name="attribute.probabilities")(logits)

@@ -97,9 +97,7 @@ class PerFeatureMaskedHeads(_Heads):
             shape=(self.attributes, self.channels, self.channels),
             initializer=_glorot(self.channels, self.channels),
         )
-        self.mask_bias = self.add_weight(
-            name="mask_bias", shape=(self.attributes, self.channels), initializer="zeros"
-        )
+        self.mask_bias = self.add_weight(name="mask_bias", shape=(self.attributes, self.channels), initializer="zeros")
 
     def mask(self, features, k):
         """M^k of one attribute: (N, H, W, C) -> float32 (N, H, W, C), in [0, 1]."""

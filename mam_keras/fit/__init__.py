@@ -1,0 +1,1 @@
+"""Training: the one loop, its checkpoints, and the command line `python -m mam_keras.fit`."""

@@ -1,0 +1,31 @@
+"""`python -m mam_keras.fit CONFIG.yaml`: trains and evaluates one model. Imports TensorFlow only once all is checked."""
+
+import argparse
+
+from mam_keras import command_line, config
+from mam_keras.run_directory import RunDirectory
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m mam_keras.fit",
+        description="Train and evaluate a model. The same command again carries on an unfinished run.",
+    )
+    parser.add_argument("config", metavar="CONFIG.yaml")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="section.key=value", help="change one setting; may be repeated"
+    )
+    parser.add_argument("--run", metavar="DIR", help="the run directory; runs/<the configuration's name> if left out")
+    parser.add_argument("--overwrite", action="store_true", help="start anew where a run already exists")
+    arguments = parser.parse_args()
+    settings = config.load(arguments.config, arguments.set)
+    directory = RunDirectory(arguments.run or f"runs/{settings.name}")
+    directory.open(settings, arguments.overwrite)
+
+    from mam_keras.fit.run import run
+
+    run(settings, directory)
+
+
+if __name__ == "__main__":
+    command_line.run(main)
