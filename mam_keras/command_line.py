@@ -1,5 +1,6 @@
 """What every command line shares: exit codes, one clear line for every way to fail, and a quiet TensorFlow."""
 
+import importlib
 import os
 import signal
 import sys
@@ -16,9 +17,6 @@ class _Terminated(BaseException):
 
 def run(main):
     """Runs `main()` and exits: 0 done; 2 the user's input is at fault; 130 Ctrl-C; 143 SIGTERM; 1 anything else."""
-    if SHOW_ALL not in os.environ:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
     signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
@@ -41,6 +39,22 @@ def run(main):
     if code in (130, 143):
         os._exit(code)  # threads of tf.data that still read would hold the process up
     sys.exit(code)
+
+
+def import_tensorflow():
+    """Imports TensorFlow without its start-up chatter, some of which no setting of its own silences."""
+    if SHOW_ALL in os.environ:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _terminate(*_):

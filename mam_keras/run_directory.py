@@ -71,8 +71,8 @@ class RunDirectory:
             if present != config:
                 key, there, here = _difference(present, config)
                 raise UserError(
-                    f"{self.config}: expected the configuration of this run to go on with. Received: {key} is {there!r} "
-                    f"there and {here!r} here; choose another --run, or --overwrite"
+                    f"{self.config}: expected the configuration of this run to go on with. Received: {key} is "
+                    f"{there!r} there and {here!r} here; choose another --run, or --overwrite"
                 )
             if self.finished:
                 raise UserError(

@@ -5,7 +5,6 @@ attributes; `draw` puts the attributes into it; `region` is the pixels that one 
 of training.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +37,15 @@ _VERSION = 1  # of the drawing; part of the fingerprint, so it rises with every 
 _OVERSAMPLING = 3  # shapes are drawn this much larger and averaged: smooth edges
 _BATCH = 32  # images per call from tf.data
 
-_SKINS = [(250, 220, 200), (240, 200, 172), (228, 184, 148), (214, 164, 126), (190, 138, 102), (160, 110, 80)]
+_SKINS = [
+    (250, 220, 200),
+    (240, 200, 172),
+    (228, 184, 148),
+    (214, 164, 126),
+    (190, 138, 102),
+    (160, 110, 80),
+    (128, 84, 60),
+]
 _HAIRS = [
     (30, 24, 24), (62, 40, 30), (98, 62, 40), (140, 74, 40), (176, 130, 74),
     (224, 190, 118), (150, 148, 150), (226, 224, 222), (150, 44, 40), (84, 60, 130),
@@ -48,7 +55,10 @@ _CLOTHS = [
     (110, 44, 116), (88, 150, 190), (196, 104, 54), (122, 122, 128), (214, 130, 160), (88, 62, 46),
 ]  # fmt: skip
 _LIPSTICKS = [(196, 14, 40), (150, 10, 60), (214, 40, 120), (120, 20, 90), (226, 60, 40), (90, 10, 30)]
-_SHADOWS = [(60, 70, 190), (120, 40, 160), (30, 130, 130), (50, 40, 60), (40, 140, 70), (190, 50, 130), (240, 226, 236), (236, 196, 70)]
+_SHADOWS = [
+    (60, 70, 190), (120, 40, 160), (30, 130, 130), (50, 40, 60),
+    (40, 140, 70), (190, 50, 130), (240, 226, 236), (236, 196, 70),
+]  # fmt: skip
 _BLUSHES = [(226, 40, 80), (236, 90, 50), (170, 30, 90), (150, 60, 40), (240, 120, 170)]
 _METALS = [(250, 214, 90), (236, 240, 248), (60, 200, 200), (220, 40, 60), (30, 30, 40), (80, 90, 220)]
 _IRISES = [(60, 36, 22), (104, 68, 36), (60, 110, 150), (70, 120, 80), (110, 120, 130)]
@@ -92,6 +102,7 @@ class Scene:
     hat: tuple[int, int, int]
     frame: tuple[int, int, int]
     earring: tuple[int, int, int]
+    bare_lips: tuple[int, int, int]
     lipstick: tuple[int, int, int]
     eye_shadow: tuple[int, int, int]
     blush: tuple[int, int, int]
@@ -104,10 +115,11 @@ class Scene:
 
 def scene(seed, split, index):
     """The scene of image `index` of `split` ("train", "validation" or "test"); the same for the same arguments."""
-    rng = np.random.default_rng([seed, SPLITS.index(split), index])
+    rng = np.random.default_rng([seed, SPLITS.index(split), 1, index])
     uniform = rng.uniform
     skin = _pick(rng, _SKINS)
     hair = _pick(rng, _HAIRS, skin, distance=75)
+    bare_lips = (int(0.87 * skin[0]), int(0.67 * skin[1]), int(0.65 * skin[2]))
     shirt = _pick(rng, _CLOTHS)
     collar = _pick(rng, _CLOTHS, shirt, distance=40)
     tie = _pick(rng, _CLOTHS, shirt, collar, skin, distance=80)
@@ -116,9 +128,9 @@ def scene(seed, split, index):
     muted = 0.55 * gradient + 0.45 * gradient.mean(axis=-1, keepdims=True)
     background = np.clip(muted + rng.normal(0, 10, (6, 6, 1)), 0, 255).astype(np.uint8)
     return Scene(
-        centre=complex(0.5 + uniform(-0.045, 0.045), 0.435 + uniform(-0.035, 0.035)),
-        unit=0.28 * uniform(0.9, 1.1) * np.exp(1j * math.radians(uniform(-13, 13))),
-        lean=np.exp(-1j * math.radians(uniform(-8, 8))),
+        centre=complex(0.5 + uniform(-0.055, 0.055), 0.435 + uniform(-0.045, 0.045)),
+        unit=0.28 * uniform(0.9, 1.1) * np.exp(1j * np.radians(uniform(-13, 13))),
+        lean=np.exp(-1j * np.radians(uniform(-8, 8))),
         turn=uniform(-1, 1),
         width=uniform(0.68, 0.8),
         jaw=uniform(0.08, 0.3),
@@ -146,8 +158,9 @@ def scene(seed, split, index):
         hat=_pick(rng, _CLOTHS, hair, distance=60),
         frame=_pick(rng, _CLOTHS, skin, distance=90),
         earring=_pick(rng, _METALS, skin, hair, distance=70),
-        lipstick=_pick(rng, _LIPSTICKS),
-        eye_shadow=_pick(rng, _SHADOWS, skin, distance=60),
+        bare_lips=bare_lips,
+        lipstick=_pick(rng, _LIPSTICKS, bare_lips, distance=70),
+        eye_shadow=_pick(rng, _SHADOWS, skin, distance=80),
         blush=_pick(rng, _BLUSHES, skin, distance=60),
         flush=int(rng.integers(0, 50)),
         background=background,
@@ -160,7 +173,8 @@ def scene(seed, split, index):
 def draw(scene, attributes, size):
     """The picture: a scene and bool (K,) in the order of `ATTRIBUTES` -> uint8 (size, size, 3)."""
     side = size * _OVERSAMPLING
-    picture = Image.fromarray(scene.background).resize((size, size), Image.Resampling.BICUBIC).resize((side, side), 0)
+    backdrop = Image.fromarray(scene.background).resize((size, size), Image.Resampling.BICUBIC)
+    picture = backdrop.resize((side, side), Image.Resampling.NEAREST)
     surface = ImageDraw.Draw(picture, "RGBA")  # this mode lets colours be translucent
     unit = scene.unit * side
     head = _Pen(surface, scene.centre * side, unit)
@@ -192,7 +206,7 @@ def _split(settings, name):
     count, co_occurrence = getattr(settings, name), settings.co_occurrence
     if name == "test" and settings.test_co_occurrence is not None:
         co_occurrence = settings.test_co_occurrence
-    rng = np.random.default_rng([settings.seed, SPLITS.index(name)])
+    rng = np.random.default_rng([settings.seed, SPLITS.index(name), 0])  # apart from every scene's
     chance = rng.random((count, len(ATTRIBUTES)))
     labels = chance < np.array(list(_RATES.values()))
     makeup, lipstick = ATTRIBUTES.index("Heavy_Makeup"), ATTRIBUTES.index("Wearing_Lipstick")
@@ -238,26 +252,33 @@ class _Pen:
     def fill(self, points, colour, alpha=255):
         self.surface.polygon(self._pixels(points), fill=(*colour, alpha))
 
+    def fill_both(self, points, colour, alpha=255):
+        """The points, and their mirror image on the other side of the face."""
+        self.fill(points, colour, alpha)
+        self.fill(_mirrored(points), colour, alpha)
+
     def ring(self, outline, centre, hole, colour):
         """Between an outline around `centre` and the same one `hole` times as large."""
         around = np.append(outline, outline[0])
         self.fill(centre + np.concatenate([around, hole * around[::-1]]), colour)
 
-    def line(self, points, width, colour, alpha=255):
-        self.surface.line(self._pixels(points), fill=(*colour, alpha), width=max(1, round(width * abs(self.unit))))
+    def line(self, points, width, colour):
+        self.surface.line(self._pixels(points), fill=colour, width=max(1, round(width * abs(self.unit))))
+
+    def line_both(self, points, width, colour):
+        self.line(points, width, colour)
+        self.line(_mirrored(points), width, colour)
 
 
 def _draw_body(scene, has, pen, head):
     """Clothes, the hair behind the head, the neck, the collar and the tie."""
     shade = _tone(scene.shirt, 0.78)
     pen.fill(_smooth(_both_sides([0.25 + 1.12j, 0.75 + 1.28j, 1.2 + 1.5j, 1.5 + 2.2j, 1.6 + 4j])), scene.shirt)
-    for side in (-1, 1):
-        pen.line([side * 0.95 + 1.75j, side * 0.9 + 4j], 0.05, shade)
+    pen.line_both([0.95 + 1.75j, 0.9 + 4j], 0.05, shade)
     top, low = scene.width + scene.hair_volume, scene.hair_length
     behind = [-1.14j, 0.55 * top - 1.06j, top - 0.6j, top + 0.03 + 0.1j, top + low * 0.35j, 0.75 * top + low * 1j]
     head.fill(_smooth(_both_sides(behind)), _tone(scene.hair, 0.72))
-    neck = _both_sides([0.34 + 0.5j, 0.33 + 1.1j, 0.4 + 1.26j, 0.06 + 1.72j])
-    pen.fill(neck, _tone(scene.skin, 0.88))
+    pen.fill(_both_sides([0.34 + 0.5j, 0.33 + 1.1j, 0.4 + 1.26j, 0.06 + 1.72j]), _tone(scene.skin, 0.88))  # the neck
     head.fill(_ellipse(0.84j, 0.36, 0.36), _tone(scene.skin, 0.68))  # the chin's shadow
     pen.line([1.72j, 4j], 0.04, shade)
     for y in (1.85, 2.15):
@@ -267,25 +288,20 @@ def _draw_body(scene, has, pen, head):
         for y in (1.72, 1.98, 2.24):
             pen.line([-0.12 - 0.24 * (y - 1.6) + (y + 0.1) * 1j, 0.12 + 0.24 * (y - 1.6) + y * 1j], 0.09, scene.stripes)
         pen.fill([-0.22 + 1.34j, 0.22 + 1.34j, 0.13 + 1.62j, -0.13 + 1.62j], _tone(scene.tie, 0.75))
-    for side in (-1, 1):
-        points = np.array([0.35 + 1.1j, 0.5 + 1.26j, 0.34 + 1.66j, 0.12 + 1.56j])
-        pen.fill(points if side > 0 else _mirrored(points), scene.collar)
-        pen.line([side * 0.12 + 1.56j, side * 0.34 + 1.66j, side * 0.5 + 1.26j], 0.025, _tone(scene.collar, 0.7))
+    pen.fill_both([0.35 + 1.1j, 0.5 + 1.26j, 0.34 + 1.66j, 0.12 + 1.56j], scene.collar)
+    pen.line_both([0.12 + 1.56j, 0.34 + 1.66j, 0.5 + 1.26j], 0.025, _tone(scene.collar, 0.7))
 
 
 def _draw_head(scene, has, pen):
     """Ears, earrings and the head's outline with its soft shadows."""
-    skin, dark = scene.skin, _tone(scene.skin, 0.8)
-    for side in (-1, 1):
-        ear = side * (scene.width + 0.03) - 0.03 * scene.turn
-        pen.fill(_ellipse(ear + 0.1j, 0.13, 0.21), skin)
-        pen.fill(_ellipse(ear + side * 0.02 + 0.1j, 0.07, 0.13), dark)
-    pen.fill(_outline(scene, 1), skin)
-    pen.fill(_outline(scene, 0.97) - 0.02j, _tone(skin, 1.03), 120)
-    for side in (-1, 1):
-        ear = side * (scene.width + 0.05) - 0.03 * scene.turn
-        if has["Wearing_Earrings"]:
-            _draw_earring(scene, pen, ear + 0.33j)
+    ears = pen.moved(-0.03 * scene.turn)
+    ears.fill_both(_ellipse(scene.width + 0.03 + 0.1j, 0.13, 0.21), scene.skin)
+    ears.fill_both(_ellipse(scene.width + 0.05 + 0.1j, 0.07, 0.13), _tone(scene.skin, 0.8))
+    pen.fill(_outline(scene, 1), scene.skin)
+    pen.fill(_outline(scene, 0.97) - 0.02j, _tone(scene.skin, 1.03), 120)
+    if has["Wearing_Earrings"]:
+        for side in (-1, 1):
+            _draw_earring(scene, ears, side * (scene.width + 0.05) + 0.33j)
 
 
 def _draw_earring(scene, pen, lobe):
@@ -298,23 +314,24 @@ def _draw_earring(scene, pen, lobe):
     else:  # a drop
         pen.fill(_ellipse(lobe, 0.06, 0.06), dark)
         pen.fill(lobe + np.array([0.02j, 0.14 + 0.26j, 0.42j, -0.14 + 0.26j]), metal)
-    pen.fill(_ellipse(lobe - 0.03 + 0.0j, 0.03, 0.03), (255, 255, 255), 170)
+    pen.fill(_ellipse(lobe - 0.03, 0.03, 0.03), (255, 255, 255), 170)
 
 
 def _draw_features(scene, has, pen):
     """Everything between the hairline and the chin."""
-    for side in (-1, 1):
-        pen.fill(_ellipse(side * 0.46 + 0.36j, 0.22, 0.16), (222, 60, 60), scene.flush)
+    pen.fill_both(_ellipse(0.46 + 0.36j, 0.22, 0.16), (222, 60, 60), scene.flush)
     if has["Heavy_Makeup"]:
         _draw_makeup(scene, pen)
     for side in (-1, 1):
         _draw_eye(scene, has, pen, side)
+    _draw_brows(scene, has, pen)
     if has["Mustache"]:
         half = [0.44j, 0.12 + 0.41j, 0.3 + 0.47j, 0.42 + 0.62j, 0.22 + 0.585j, 0.03 + 0.56j]
         pen.fill(_smooth(_both_sides(half)), scene.beard)
     if has["Goatee"]:
         w = scene.beard_width
-        pen.fill(_smooth(_both_sides([0.78j, 0.6 * w + 0.79j, w + 0.84j, 0.85 * w + 1.0j, 0.4 * w + 1.13j])), scene.beard)
+        half = [0.78j, 0.6 * w + 0.79j, w + 0.84j, 0.85 * w + 1.0j, 0.4 * w + 1.13j]
+        pen.fill(_smooth(_both_sides(half)), scene.beard)
         pen.line([0.86j, 1.04j], 0.03, _tone(scene.beard, 0.8))
     _draw_nose(scene, has, pen.moved(0.05 * scene.turn))
     _draw_mouth(scene, has, pen)
@@ -324,11 +341,10 @@ def _draw_features(scene, has, pen):
 
 def _draw_makeup(scene, pen):
     x, factor = scene.eye
-    for side in (-1, 1):
-        for radius in (0.2, 0.16, 0.12, 0.08):
-            pen.fill(_ellipse(side * 0.46 + 0.36j, radius * 1.1, radius * 0.8), scene.blush, 50)
-        lid = np.array([-0.22 - 0.02j, -0.17 - 0.14j, 0.0 - 0.19j, 0.2 - 0.16j, 0.27 - 0.06j, 0.2 + 0.0j]) * factor
-        pen.fill(_smooth(side * x + 0.01j + (lid if side > 0 else _mirrored(lid))), scene.eye_shadow, 200)
+    for radius in (0.2, 0.16, 0.12, 0.08):  # strongest in the middle
+        pen.fill_both(_ellipse(0.46 + 0.36j, radius * 1.1, radius * 0.8), scene.blush, 50)
+    lid = np.array([-0.22 - 0.02j, -0.17 - 0.14j, -0.19j, 0.2 - 0.16j, 0.27 - 0.06j, 0.2])
+    pen.fill_both(_smooth(x + 0.01j + factor * lid), scene.eye_shadow, 200)
 
 
 def _draw_eye(scene, has, pen, side):
@@ -346,32 +362,32 @@ def _draw_eye(scene, has, pen, side):
     pen.fill(_ellipse(look + 0.03 - 0.4j * iris, 0.028, 0.35 * iris), (255, 255, 255))
     pen.line(upper, 0.05, _tone(scene.skin, 0.3))
     pen.line(lower, 0.02, _tone(scene.skin, 0.65))
+
+
+def _draw_brows(scene, has, pen):
     y, slant = scene.brow
     thick = 0.085 if has["Bushy_Eyebrows"] else 0.026
-    brow = np.array([-0.21 - 0.7j * thick, -0.05 - 1j * thick, 0.12 - 1j * thick, 0.27 + 0.02j,
-                     0.12 + 0.6j * thick, -0.05 + 0.9j * thick, -0.21 + 0.9j * thick])  # fmt: skip
-    brow = brow * (1 + 1j * slant) + 1j * y
-    pen.fill(_smooth(side * x + (brow if side > 0 else _mirrored(brow))), scene.beard)
+    across = np.array([-0.21, -0.05, 0.12, 0.27, 0.12, -0.05, -0.21])
+    brow = across + 1j * thick * np.array([-0.7, -1, -1, 0.2, 0.6, 0.9, 0.9])
+    pen.fill_both(_smooth(scene.eye[0] + 1j * y + brow * (1 + 1j * slant)), scene.beard)
 
 
 def _draw_nose(scene, has, pen):
     skin, dark = scene.skin, _tone(scene.skin, 0.58)
-    wide, high, tip = (0.29, 0.2, scene.nose - 0.02) if has["Big_Nose"] else (0.11, 0.08, scene.nose)
+    wide, high, tip = (0.3, 0.2, scene.nose - 0.02) if has["Big_Nose"] else (0.1, 0.07, scene.nose)
     pen.fill([0.02 - 0.06j, 0.55 * wide + tip * 1j, 0.05 + tip * 1j], dark, 110)  # the bridge's shadow
     pen.fill(_ellipse(tip * 1j, wide, high), dark)
     pen.fill(_ellipse((tip - 0.03) * 1j, 0.84 * wide, 0.86 * high), (skin[0], int(skin[1] * 0.82), int(skin[2] * 0.8)))
     pen.fill(_ellipse(-0.15 * wide + (tip - 0.05) * 1j, 0.3 * wide, 0.3 * high), (255, 255, 255), 90)
-    for side in (-1, 1):
-        pen.fill(_ellipse(side * 0.48 * wide + (tip + 0.5 * high) * 1j, 0.28 * wide, 0.28 * high), _tone(skin, 0.3))
+    pen.fill_both(_ellipse(0.48 * wide + (tip + 0.5 * high) * 1j, 0.28 * wide, 0.28 * high), _tone(skin, 0.3))
 
 
 def _draw_mouth(scene, has, pen):
     y, half, bend = scene.mouth
     if has["Smiling"]:
         half, bend = half + 0.09, bend - 0.29
-        for side in (-1, 1):  # the creases beside a smile
-            pen.line([side * 0.26 + 0.36j, side * 0.4 + 0.46j, side * (half + 0.06) + (y - 0.03) * 1j], 0.045,
-                     _tone(scene.skin, 0.65))  # fmt: skip
+        crease = [0.26 + 0.36j, 0.4 + 0.46j, half + 0.06 + (y - 0.03) * 1j]
+        pen.line_both(crease, 0.045, _tone(scene.skin, 0.65))
     gap = 0.15 if has["Mouth_Slightly_Open"] else 0.0
     t = np.linspace(-1, 1, 13)
     bow = 1 - t**2
@@ -379,10 +395,9 @@ def _draw_mouth(scene, has, pen):
     under = seam + 1j * gap * bow
     upper = seam - 0.075j * scene.lips * bow * (1 - 0.35 * np.exp(-((t / 0.2) ** 2)))
     lower = under + 0.1j * scene.lips * bow
-    natural = tuple(int(c * f) for c, f in zip(scene.skin, (0.87, 0.67, 0.65), strict=True))
-    colour = scene.lipstick if has["Wearing_Lipstick"] else natural
+    colour = scene.lipstick if has["Wearing_Lipstick"] else scene.bare_lips
     pen.fill(np.concatenate([upper, lower[::-1]]), colour)
-    pen.line((under + 0.045j * scene.lips * bow)[4:9], 0.03, _tone(colour, 1.25), 160)
+    pen.line((under + 0.045j * scene.lips * bow)[4:9], 0.03, _tone(colour, 1.15))
     if gap:
         pen.fill(np.concatenate([seam, under[::-1]]), (60, 12, 18))
         pen.fill(np.concatenate([seam[2:-2], (seam + 0.5j * gap * bow)[-3:1:-1]]), (246, 244, 238))
@@ -393,24 +408,22 @@ def _draw_mouth(scene, has, pen):
 def _draw_glasses(scene, pen):
     x, _ = scene.eye
     power = 1.0 if scene.round_glasses else 0.55
-    t = np.linspace(0, 2 * math.pi, 25)
-    ring = 0.3 * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power
-    ring = ring + 0.24j * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power
+    circle = _ellipse(0, 1, 1)
+    ring = 0.3 * _squared(circle.real, power) + 0.24j * _squared(circle.imag, power)
+    pen.fill_both(x + 0.05j + ring, (225, 235, 245), 50)
     for side in (-1, 1):
-        pen.fill(side * x + 0.05j + ring, (225, 235, 245), 50)
         pen.ring(ring, side * x + 0.05j, 0.76, scene.frame)
-        pen.line([side * (x + 0.27), side * (scene.width + 0.02)], 0.06, scene.frame)
+    pen.line_both([x + 0.27, scene.width + 0.02], 0.06, scene.frame)
     pen.line([-x + 0.27, -0.03j, x - 0.27], 0.06, scene.frame)
 
 
 def _draw_hair(scene, has, pen):
     """The hair on the head, the bangs below the hairline, and the hat, which ends where the bangs begin."""
     hair, dark, w, v = scene.hair, _tone(scene.hair, 0.8), scene.width, scene.hair_volume
-    over = [w + 0.05 - 0.02j, w + 0.5 * v - 0.5j, 0.62 * w + 0.5 * v - 0.95j, scene.parting * 0.3 - 1.06j - 0.5j * v]
-    line = [scene.parting - 0.66j, 0.6 * w - 0.56j, 0.88 * w - 0.36j, 0.95 * w - 0.08j]
-    right, left = np.array(over), _mirrored(over[:3])
-    inner = [*(_mirrored(line[1:])[::-1]), *line]
-    pen.fill(_smooth(np.array([*right, *left[::-1], *inner])), hair)
+    outer = [w + 0.05 - 0.02j, w + 0.5 * v - 0.5j, 0.62 * w + 0.5 * v - 0.95j]
+    inner = [0.6 * w - 0.56j, 0.88 * w - 0.36j, 0.95 * w - 0.08j]
+    crown, parting = 0.3 * scene.parting - (1.06 + 0.5 * v) * 1j, scene.parting - 0.66j
+    pen.fill(_smooth([*outer, crown, *_mirrored(outer)[::-1], *_mirrored(inner)[::-1], parting, *inner]), hair)
     for x in (-0.55, -0.3, 0.0, 0.3, 0.55):
         strand = [scene.parting * 0.6 - 1.02j, x * 0.9 - 0.86j, x * 1.25 - (0.72 - abs(x) * 0.4) * 1j]
         pen.line(strand, 0.03, dark)
@@ -435,11 +448,13 @@ def _draw_hat(scene, pen):
         pen.fill(_ellipse(-0.7j, w + 0.25, 0.12), hat)
     elif scene.hat_style == 1:  # knitted
         pen.fill(_smooth(_both_sides([-1.4j, 0.5 * w - 1.34j, 0.95 * w - 1.0j, w - 0.6j])), hat)
-        pen.fill(_smooth(_both_sides([-0.9j, 0.6 * w - 0.88j, w + 0.02 - 0.78j, w - 0.52j, 0.6 * w - 0.6j, -0.64j])), dark)
+        fold = [-0.9j, 0.6 * w - 0.88j, w + 0.02 - 0.78j, w - 0.52j, 0.6 * w - 0.6j, -0.64j]
+        pen.fill(_smooth(_both_sides(fold)), dark)
         pen.fill(_ellipse(-1.42j, 0.14, 0.13), dark)
     else:  # a cap
         pen.fill(_smooth(_both_sides([-1.3j, 0.5 * w - 1.26j, 0.92 * w - 1.0j, 0.98 * w - 0.58j])), hat)
-        pen.fill(_smooth(_both_sides([-0.84j, 0.5 * w - 0.82j, 0.85 * w - 0.64j, 0.45 * w - 0.62j, -0.62j])), dark)
+        visor = [-0.84j, 0.5 * w - 0.82j, 0.85 * w - 0.64j, 0.45 * w - 0.62j, -0.62j]
+        pen.fill(_smooth(_both_sides(visor)), dark)
         pen.fill(_ellipse(-1.31j, 0.06, 0.04), dark)
 
 
@@ -485,6 +500,10 @@ def _ellipse(centre, half_width, half_height):
     return centre + half_width * _COSINE + half_height * _SINE
 
 
+def _squared(values, power):
+    return np.sign(values) * np.abs(values) ** power
+
+
 def _outline(scene, factor):
     """The head: an ellipse whose lower half narrows towards the chin."""
     t = np.linspace(0, 2 * np.pi, 40, endpoint=False)
@@ -505,12 +524,10 @@ _STEPS = np.arange(5)[:, None] / 5
 _CATMULL_ROM = np.concatenate([_STEPS**3, _STEPS**2, _STEPS, _STEPS**0], axis=1) @ np.array(
     [[-0.5, 1.5, -1.5, 0.5], [1, -2.5, 2, -0.5], [-0.5, 0, 0.5, 0], [0, 1, 0, 0]]
 )
-
-
 _NEIGHBOURS = np.array([[-1], [0], [1], [2]])
 
 
 def _smooth(points):
     """A closed Catmull-Rom curve through the points, five steps from each to the next."""
-    points = np.asarray(points, complex)
+    points = np.asarray(points)
     return (_CATMULL_ROM @ points[(np.arange(len(points)) + _NEIGHBOURS) % len(points)]).T.ravel()

@@ -1,4 +1,4 @@
-"""`python -m mam_keras.fit CONFIG.yaml`: trains and evaluates one model. Imports TensorFlow only once all is checked."""
+"""`python -m mam_keras.fit CONFIG.yaml` trains and evaluates one model. TensorFlow is imported once all is checked."""
 
 import argparse
 
@@ -22,6 +22,7 @@ def main():
     directory = RunDirectory(arguments.run or f"runs/{settings.name}")
     directory.open(settings, arguments.overwrite)
 
+    command_line.import_tensorflow()
     from mam_keras.fit.run import run
 
     run(settings, directory)

@@ -78,8 +78,8 @@ class Trainer:
 
         Args:
             train, validation: `pipeline.Prepared`; `validation` may be None.
-            directory: `run_directory.RunDirectory`; a checkpoint and history.csv are written after every epoch, and with
-                early stopping the checkpoint of the lowest validation loss.
+            directory: `run_directory.RunDirectory`; a checkpoint and history.csv are written after every epoch,
+                and with early stopping the checkpoint of the lowest validation loss.
             callbacks: Keras callbacks; their plain attributes (numbers, texts) are kept in the checkpoint.
 
         Raises `RunError` where the loss is not finite, naming epoch and step; the checkpoint stays the last good one.
@@ -154,8 +154,8 @@ class Trainer:
         if not np.isfinite(values).all():
             step = int(np.argmin(np.isfinite(values)))
             raise RunError(
-                f"the loss became {values[step]} in epoch {epoch + 1}, step {step + 1}; the checkpoint of epoch {epoch} "
-                "is kept: try a lower training.learning_rate, or training.clip_norm"
+                f"the loss became {values[step]} in epoch {epoch + 1}, step {step + 1}; the checkpoint of epoch "
+                f"{epoch} is kept: try a lower training.learning_rate, or training.clip_norm"
             )
         return values[-1]
 

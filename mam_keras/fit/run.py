@@ -1,7 +1,6 @@
 """One run from its configuration to `evaluation.json`: reads the data, trains, evaluates, writes the run directory."""
 
 import datetime
-import importlib.metadata
 import platform
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pydantic
 import tensorflow as tf
 
 from mam_keras import __version__, data, evaluation, model
@@ -20,8 +20,6 @@ from mam_keras.fit.optimizer import make_optimizer
 from mam_keras.fit.progress import EpochLines
 from mam_keras.model.losses import balanced_class_weights
 from mam_keras.run_directory import replacing, write_json
-
-VERSIONS = ("tensorflow", "keras", "numpy", "pydantic", "tensorflow-datasets")
 
 
 def run(config, directory):
@@ -126,7 +124,7 @@ def _write_predictions(path, predictions):
 
 
 def _environment(config):
-    versions = {name: importlib.metadata.version(name) for name in VERSIONS}
+    versions = {package.__name__: package.__version__ for package in (tf, keras, np, pydantic)}
     return {
         "versions": {"mam_keras": __version__, "python": platform.python_version(), **versions},
         "platform": platform.platform(),

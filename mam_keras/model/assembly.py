@@ -89,8 +89,8 @@ def parts(model):
 def output_names(attributes):
     """Identifiers for K attributes' outputs: unique, of [A-Za-z0-9_], and no name of another layer of the model.
 
-    (All layers that have no name in `INNER` or `OUTER` have a dot in theirs.) Other characters become `_` (none at either end); an empty result becomes `attribute`; whatever is taken, in any
-    case, gets a number behind it.
+    Other characters become `_` (none at either end); an empty result becomes `attribute`; whatever is taken, in any
+    case, gets a number behind it. (A layer whose name is not in `INNER` or `OUTER` has a dot in its name.)
     """
     taken, names = {*INNER, *OUTER}, []
     for attribute in attributes:

@@ -59,8 +59,8 @@ class _Heads(keras.Layer):
             a, b: scalars, or (N,) with one value per image.
 
         Returns:
-            float32 (N, H, W, K). Where the family is linear in `a`, mask_offset * base + a * gain(features, 1, b) is the
-            same for every `a` at the cost of one evaluation.
+            float32 (N, H, W, K). Where the family is linear in `a`, mask_offset * base + a * gain(features, 1, b), so
+            that all values of `a` cost one evaluation.
         """
         return self.mask_offset * self.base(features) + self.gain(features, a, b)
 
