@@ -1,11 +1,9 @@
 """Faces drawn by the program: what does a picture look like that has exactly these attributes, and where are they?
 
-A scene (pose, shapes, colours, light, background) follows from (seed, split, index) and knows nothing of the
+A `Scene` (pose, shapes, colours, light, background) follows from (seed, split, index) and knows nothing of the
 attributes; `draw` puts the attributes into it; `region` is the pixels that one attribute alone changes. Knows nothing
 of training.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -38,14 +36,8 @@ _OVERSAMPLING = 3  # shapes are drawn this much larger and averaged: smooth edge
 _BATCH = 32  # images per call from tf.data
 
 _SKINS = [
-    (250, 220, 200),
-    (240, 200, 172),
-    (228, 184, 148),
-    (214, 164, 126),
-    (190, 138, 102),
-    (160, 110, 80),
-    (128, 84, 60),
-]
+    (250, 220, 200), (240, 200, 172), (228, 184, 148), (214, 164, 126), (190, 138, 102), (160, 110, 80), (128, 84, 60),
+]  # fmt: skip
 _HAIRS = [
     (30, 24, 24), (62, 40, 30), (98, 62, 40), (140, 74, 40), (176, 130, 74),
     (224, 190, 118), (150, 148, 150), (226, 224, 222), (150, 44, 40), (84, 60, 130),
@@ -64,114 +56,66 @@ _METALS = [(250, 214, 90), (236, 240, 248), (60, 200, 200), (220, 40, 60), (30, 
 _IRISES = [(60, 36, 22), (104, 68, 36), (60, 110, 150), (70, 120, 80), (110, 120, 130)]
 
 
-@dataclass(frozen=True)
 class Scene:
-    """What a picture is made of besides its attributes.
+    """What image `index` of `split` ("train", "validation" or "test") is made of besides its attributes.
 
     Lengths are in half heights of the face, in face coordinates: 0 between the eyes, x to the right, y down, as
-    complex numbers; the chin is near 1j. `centre` and `unit` are in sides of the image.
+    complex numbers; the chin is near 1j. `centre` and `unit` are in sides of the image. Colours are red, green, blue
+    in 0..255; where an attribute's colour must be seen on another, the two are kept apart.
     """
 
-    centre: complex  # where in the image face coordinate 0 lies
-    unit: complex  # what a face coordinate of 1 is in the image: scale and rotation in the plane
-    lean: complex  # the body's turn against the head's
-    turn: float  # how far the features are moved to one side, as by a turned head
-    width: float  # half width of the face
-    jaw: float  # how much narrower the jaw is
-    eye: tuple[float, float]  # x of the eye's centre, and a factor on its size
-    mouth: tuple[float, float, float]  # y, half width, bend of the corners
-    lips: float  # factor on their thickness
-    nose: float  # y of its tip
-    brow: tuple[float, float]  # y and slant
-    hair_length: float  # y down to which the hair behind the head hangs
-    hair_volume: float
-    parting: float  # x
-    fringe: tuple[float, ...]  # y of the tips of the bangs
-    hat_style: int
-    earring_style: int
-    round_glasses: bool
-    beard_width: float
-    skin: tuple[int, int, int]
-    hair: tuple[int, int, int]
-    beard: tuple[int, int, int]
-    iris: tuple[int, int, int]
-    shirt: tuple[int, int, int]
-    collar: tuple[int, int, int]
-    tie: tuple[int, int, int]
-    stripes: tuple[int, int, int]
-    hat: tuple[int, int, int]
-    frame: tuple[int, int, int]
-    earring: tuple[int, int, int]
-    bare_lips: tuple[int, int, int]
-    lipstick: tuple[int, int, int]
-    eye_shadow: tuple[int, int, int]
-    blush: tuple[int, int, int]
-    flush: int  # opacity of the cheeks' natural red
-    background: np.ndarray  # uint8 (6, 6, 3), enlarged smoothly
-    light: tuple[float, float, float]  # growth of the light to the right and down, loss at the edge of the head
-    cast: tuple[float, float, float]  # gain of red, green, blue
-    grain: tuple[float, int]  # standard deviation of the noise in levels, and its seed
+    def __init__(self, seed, split, index):
+        rng = np.random.default_rng([seed, SPLITS.index(split), 1, index])
+        uniform, chance = rng.uniform, rng.integers
+        self.centre = complex(0.5 + uniform(-0.055, 0.055), 0.435 + uniform(-0.045, 0.045))  # where 0 lies
+        self.unit = 0.28 * uniform(0.9, 1.1) * np.exp(1j * np.radians(uniform(-13, 13)))  # scale and rotation
+        self.lean = np.exp(1j * np.radians(uniform(-8, 8)))  # the body's turn against the head's
+        self.turn = uniform(-1, 1)  # how far the features are moved to one side, as by a turned head
+        self.width, self.jaw = uniform(0.68, 0.8), uniform(0.08, 0.3)  # half width, and how much narrower the jaw is
+        self.eye_x, self.eye_size = uniform(0.32, 0.37), uniform(0.92, 1.12)
+        self.brow_y, self.brow_slant = uniform(-0.26, -0.23), uniform(-0.03, 0.05)
+        self.nose_y = uniform(0.32, 0.37)
+        self.mouth_y, self.mouth_width, self.mouth_bend = uniform(0.6, 0.65), uniform(0.25, 0.31), uniform(-0.01, 0.05)
+        self.lips = uniform(0.85, 1.2)  # a factor on their thickness
+        self.hair_length, self.hair_volume = uniform(-0.1, 1.5), uniform(0.08, 0.2)
+        self.parting = uniform(-0.4, 0.4)
+        self.fringe = uniform(-0.42, -0.34, 6)  # y of the tips of the bangs
+        self.beard_width = uniform(0.28, 0.38)
+        self.hat_style, self.earring_style, self.round_glasses = chance(3), chance(3), chance(2)
 
+        self.skin = skin = _pick(rng, _SKINS)
+        self.hair = _pick(rng, _HAIRS, skin, distance=75)
+        self.beard = _pick(rng, [_tone(self.hair, f) for f in (0.6, 0.8, 1.0, 1.2)], skin, distance=75)
+        self.iris = _pick(rng, _IRISES)
+        self.bare_lips = int(0.87 * skin[0]), int(0.67 * skin[1]), int(0.65 * skin[2])
+        self.lipstick = _pick(rng, _LIPSTICKS, self.bare_lips, distance=70)
+        self.eye_shadow = _pick(rng, _SHADOWS, skin, distance=80)
+        self.blush = _pick(rng, _BLUSHES, skin, distance=60)
+        self.flush = int(chance(50))  # opacity of the cheeks' natural red
+        self.shirt = _pick(rng, _CLOTHS)
+        self.collar = _pick(rng, _CLOTHS, self.shirt, distance=40)
+        self.tie = _pick(rng, _CLOTHS, self.shirt, self.collar, skin, distance=80)
+        self.stripes = _pick(rng, _CLOTHS, self.tie, self.shirt, distance=80)
+        self.hat = _pick(rng, _CLOTHS, self.hair, distance=60)
+        self.frame = _pick(rng, _CLOTHS, skin, distance=90)
+        self.earring = _pick(rng, _METALS, skin, self.hair, distance=70)
 
-def scene(seed, split, index):
-    """The scene of image `index` of `split` ("train", "validation" or "test"); the same for the same arguments."""
-    rng = np.random.default_rng([seed, SPLITS.index(split), 1, index])
-    uniform = rng.uniform
-    skin = _pick(rng, _SKINS)
-    hair = _pick(rng, _HAIRS, skin, distance=75)
-    bare_lips = (int(0.87 * skin[0]), int(0.67 * skin[1]), int(0.65 * skin[2]))
-    shirt = _pick(rng, _CLOTHS)
-    collar = _pick(rng, _CLOTHS, shirt, distance=40)
-    tie = _pick(rng, _CLOTHS, shirt, collar, skin, distance=80)
-    start, end, across = uniform(30, 225, 3), uniform(30, 225, 3), _slope(uniform(0, 2 * np.pi))
-    gradient = start + (end - start) * across[..., None]
-    muted = 0.55 * gradient + 0.45 * gradient.mean(axis=-1, keepdims=True)
-    background = np.clip(muted + rng.normal(0, 10, (6, 6, 1)), 0, 255).astype(np.uint8)
-    return Scene(
-        centre=complex(0.5 + uniform(-0.055, 0.055), 0.435 + uniform(-0.045, 0.045)),
-        unit=0.28 * uniform(0.9, 1.1) * np.exp(1j * np.radians(uniform(-13, 13))),
-        lean=np.exp(-1j * np.radians(uniform(-8, 8))),
-        turn=uniform(-1, 1),
-        width=uniform(0.68, 0.8),
-        jaw=uniform(0.08, 0.3),
-        eye=(uniform(0.32, 0.37), uniform(0.92, 1.12)),
-        mouth=(uniform(0.6, 0.65), uniform(0.25, 0.31), uniform(-0.01, 0.05)),
-        lips=uniform(0.85, 1.2),
-        nose=uniform(0.32, 0.37),
-        brow=(uniform(-0.26, -0.23), uniform(-0.03, 0.05)),
-        hair_length=uniform(-0.1, 1.5),
-        hair_volume=uniform(0.08, 0.2),
-        parting=uniform(-0.4, 0.4),
-        fringe=tuple(uniform(-0.42, -0.34, 6)),
-        hat_style=int(rng.integers(3)),
-        earring_style=int(rng.integers(3)),
-        round_glasses=bool(rng.integers(2)),
-        beard_width=uniform(0.28, 0.38),
-        skin=skin,
-        hair=hair,
-        beard=_pick(rng, [_tone(hair, f) for f in (0.6, 0.8, 1.0, 1.2)], skin, distance=75),
-        iris=_pick(rng, _IRISES),
-        shirt=shirt,
-        collar=collar,
-        tie=tie,
-        stripes=_pick(rng, _CLOTHS, tie, shirt, distance=80),
-        hat=_pick(rng, _CLOTHS, hair, distance=60),
-        frame=_pick(rng, _CLOTHS, skin, distance=90),
-        earring=_pick(rng, _METALS, skin, hair, distance=70),
-        bare_lips=bare_lips,
-        lipstick=_pick(rng, _LIPSTICKS, bare_lips, distance=70),
-        eye_shadow=_pick(rng, _SHADOWS, skin, distance=80),
-        blush=_pick(rng, _BLUSHES, skin, distance=60),
-        flush=int(rng.integers(0, 50)),
-        background=background,
-        light=(uniform(-0.22, 0.22), uniform(-0.16, 0.12), uniform(0.05, 0.3)),
-        cast=tuple((uniform(0.82, 1.08) * (1 + uniform(-0.08, 0.08) * np.array([1, 0.1, -1]))).tolist()),
-        grain=(uniform(1, 4), int(rng.integers(2**31))),
-    )
+        start, end, angle = uniform(30, 225, 3), uniform(30, 225, 3), uniform(0, 2 * np.pi)
+        place = np.linspace(-0.5, 0.5, 6)
+        along = 0.5 + (np.cos(angle) * place + np.sin(angle) * place[:, None]) / np.sqrt(2)
+        colours = start + (end - start) * along[..., None]
+        muted = 0.55 * colours + 0.45 * colours.mean(axis=-1, keepdims=True)
+        texture = rng.normal(0, 10, (6, 6, 1))
+        self.background = np.clip(muted + texture, 0, 255).astype(np.uint8)  # (6, 6, 3), enlarged smoothly
+        self.light = uniform(-0.22, 0.22), uniform(-0.16, 0.12)  # its growth to the right and down
+        self.falloff = uniform(0.05, 0.3)  # how much darker it is away from the middle of the face
+        warmth = uniform(-0.08, 0.08)
+        self.gain = uniform(0.82, 1.08) * np.array([1 + warmth, 1 + 0.1 * warmth, 1 - warmth], np.float32)
+        self.grain, self.grain_seed = uniform(1, 4), chance(2**31)  # standard deviation in levels
 
 
 def draw(scene, attributes, size):
-    """The picture: a scene and bool (K,) in the order of `ATTRIBUTES` -> uint8 (size, size, 3)."""
+    """The picture: a `Scene` and bool (K,) in the order of `ATTRIBUTES` -> uint8 (size, size, 3)."""
     side = size * _OVERSAMPLING
     backdrop = Image.fromarray(scene.background).resize((size, size), Image.Resampling.BICUBIC)
     picture = backdrop.resize((side, side), Image.Resampling.NEAREST)
@@ -195,7 +139,7 @@ def region(scene, attributes, k, size):
 
 
 def load(settings: SyntheticFacesData) -> Source:
-    """The three splits of `settings`; image i of a split is the same however many there are.
+    """The three splits of `settings`, drawn at its `image_size`; image i is the same however many there are.
 
     With co-occurrence q, P(Wearing_Lipstick = Heavy_Makeup) = q and both keep their rate of 0.5.
     """
@@ -214,19 +158,13 @@ def _split(settings, name):
     size = settings.image_size
 
     def drawn(indices):
-        return np.stack([draw(scene(settings.seed, name, int(i)), labels[i], size) for i in indices])
+        return np.stack([draw(Scene(settings.seed, name, int(i)), labels[i], size) for i in indices])
+
+    def batch(indices):
+        return tf.ensure_shape(tf.numpy_function(drawn, [indices], tf.uint8, stateful=False), (None, size, size, 3))
 
     def images():  # in one thread: Python's lock makes several slower
-        return (
-            tf.data.Dataset.range(count)
-            .batch(_BATCH)
-            .map(
-                lambda indices: tf.ensure_shape(
-                    tf.numpy_function(drawn, [indices], tf.uint8, stateful=False), (None, size, size, 3)
-                )
-            )
-            .unbatch()
-        )
+        return tf.data.Dataset.range(count).batch(_BATCH).map(batch).unbatch()
 
     return Split(
         ids=np.array([f"{name}-{index:06d}" for index in range(count)]),
@@ -340,16 +278,15 @@ def _draw_features(scene, has, pen):
 
 
 def _draw_makeup(scene, pen):
-    x, factor = scene.eye
     for radius in (0.2, 0.16, 0.12, 0.08):  # strongest in the middle
         pen.fill_both(_ellipse(0.46 + 0.36j, radius * 1.1, radius * 0.8), scene.blush, 50)
     lid = np.array([-0.22 - 0.02j, -0.17 - 0.14j, -0.19j, 0.2 - 0.16j, 0.27 - 0.06j, 0.2])
-    pen.fill_both(_smooth(x + 0.01j + factor * lid), scene.eye_shadow, 200)
+    pen.fill_both(_smooth(scene.eye_x + 0.01j + scene.eye_size * lid), scene.eye_shadow, 200)
 
 
 def _draw_eye(scene, has, pen, side):
-    x, factor = scene.eye
-    centre, half = side * x + 0.02j, 0.19 * factor
+    factor = scene.eye_size
+    centre, half = side * scene.eye_x + 0.02j, 0.19 * factor
     height = (0.04 if has["Narrow_Eyes"] else 0.115) * factor
     t = np.linspace(-1, 1, 9)
     upper = centre + half * t - 1j * height * (1 - t**2)
@@ -365,16 +302,15 @@ def _draw_eye(scene, has, pen, side):
 
 
 def _draw_brows(scene, has, pen):
-    y, slant = scene.brow
     thick = 0.085 if has["Bushy_Eyebrows"] else 0.026
     across = np.array([-0.21, -0.05, 0.12, 0.27, 0.12, -0.05, -0.21])
     brow = across + 1j * thick * np.array([-0.7, -1, -1, 0.2, 0.6, 0.9, 0.9])
-    pen.fill_both(_smooth(scene.eye[0] + 1j * y + brow * (1 + 1j * slant)), scene.beard)
+    pen.fill_both(_smooth(scene.eye_x + 1j * scene.brow_y + brow * (1 + 1j * scene.brow_slant)), scene.beard)
 
 
 def _draw_nose(scene, has, pen):
     skin, dark = scene.skin, _tone(scene.skin, 0.58)
-    wide, high, tip = (0.3, 0.2, scene.nose - 0.02) if has["Big_Nose"] else (0.1, 0.07, scene.nose)
+    wide, high, tip = (0.3, 0.2, scene.nose_y - 0.02) if has["Big_Nose"] else (0.1, 0.07, scene.nose_y)
     pen.fill([0.02 - 0.06j, 0.55 * wide + tip * 1j, 0.05 + tip * 1j], dark, 110)  # the bridge's shadow
     pen.fill(_ellipse(tip * 1j, wide, high), dark)
     pen.fill(_ellipse((tip - 0.03) * 1j, 0.84 * wide, 0.86 * high), (skin[0], int(skin[1] * 0.82), int(skin[2] * 0.8)))
@@ -383,7 +319,7 @@ def _draw_nose(scene, has, pen):
 
 
 def _draw_mouth(scene, has, pen):
-    y, half, bend = scene.mouth
+    y, half, bend = scene.mouth_y, scene.mouth_width, scene.mouth_bend
     if has["Smiling"]:
         half, bend = half + 0.09, bend - 0.29
         crease = [0.26 + 0.36j, 0.4 + 0.46j, half + 0.06 + (y - 0.03) * 1j]
@@ -406,10 +342,10 @@ def _draw_mouth(scene, has, pen):
 
 
 def _draw_glasses(scene, pen):
-    x, _ = scene.eye
-    power = 1.0 if scene.round_glasses else 0.55
-    circle = _ellipse(0, 1, 1)
-    ring = 0.3 * _squared(circle.real, power) + 0.24j * _squared(circle.imag, power)
+    x, circle = scene.eye_x, _ellipse(0, 1, 1)
+    if not scene.round_glasses:
+        circle = circle / np.maximum(np.abs(circle.real), np.abs(circle.imag)) ** 0.6  # on the way to a square
+    ring = 0.29 * circle.real + 0.23j * circle.imag
     pen.fill_both(x + 0.05j + ring, (225, 235, 245), 50)
     for side in (-1, 1):
         pen.ring(ring, side * x + 0.05j, 0.76, scene.frame)
@@ -459,23 +395,17 @@ def _draw_hat(scene, pen):
 
 
 def _lit(scene, image):
-    """Light from one side, falling off like on a ball, a cast, and grain: uint8 (size, size, 3) -> the same."""
+    """Coloured light from one side, falling off as on a ball, and grain: uint8 (size, size, 3) -> the same."""
     size = len(image)
     place = (np.arange(size, dtype=np.float32) + 0.5) / size
     x = (place - np.float32(scene.centre.real)) / np.float32(abs(scene.unit))
     y = (place - np.float32(scene.centre.imag)) / np.float32(abs(scene.unit))
-    right, down, edge = scene.light
+    right, down = scene.light
     square = np.minimum(x**2 + (y**2)[:, None], np.float32(1.2))
-    light = 1 + np.clip(right * x, -0.3, 0.3) + np.clip(down * y, -0.3, 0.3)[:, None] - edge * (square - 0.4)
-    grain = np.random.default_rng(scene.grain[1]).standard_normal((size, size, 1), dtype=np.float32)
-    lit = image * (light[..., None] * np.array(scene.cast, np.float32)) + np.float32(scene.grain[0]) * grain
+    light = 1 + np.clip(right * x, -0.3, 0.3) + np.clip(down * y, -0.3, 0.3)[:, None] - scene.falloff * (square - 0.4)
+    grain = np.random.default_rng(scene.grain_seed).standard_normal((size, size, 1), dtype=np.float32)
+    lit = image * (light[..., None] * scene.gain) + np.float32(scene.grain) * grain
     return np.clip(lit + 0.5, 0, 255).astype(np.uint8)
-
-
-def _slope(angle):
-    """How far along the direction `angle` each of 6 x 6 places lies, in [0, 1]: float (6, 6)."""
-    place = np.linspace(-1, 1, 6)
-    return 0.5 + (np.cos(angle) * place + np.sin(angle) * place[:, None]) / (2 * np.sqrt(2))
 
 
 def _pick(rng, colours, *others, distance=0):
@@ -498,10 +428,6 @@ _COSINE, _SINE = np.cos(_ANGLES), 1j * np.sin(_ANGLES)
 
 def _ellipse(centre, half_width, half_height):
     return centre + half_width * _COSINE + half_height * _SINE
-
-
-def _squared(values, power):
-    return np.sign(values) * np.abs(values) ** power
 
 
 def _outline(scene, factor):
