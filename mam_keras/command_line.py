@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import signal
 import sys
 import traceback
@@ -64,5 +65,6 @@ def _terminate(*_):
 def _describe(error):
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    first = str(error).strip().splitlines()[:1]
+    message = re.sub(r"\{\{.*?\}\}", "", str(error))  # TensorFlow's names of graph nodes
+    first = message.strip().splitlines()[:1]
     return f"{type(error).__name__}: {first[0] if first else ''} ({SHOW_ALL}=1 shows where)"

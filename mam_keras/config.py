@@ -76,7 +76,7 @@ class SyntheticFacesData(_Data):
     train: Count = 6000
     validation: Count = 1000
     test: Count = 1000
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     co_occurrence: Share = 0.5  # P(Wearing_Lipstick = Heavy_Makeup) in train and validation; 0.5 = independent
     test_co_occurrence: Share | None = None  # the same in test; as in train when left out
 

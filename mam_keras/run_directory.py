@@ -13,7 +13,9 @@ import tempfile
 from pathlib import Path
 
 from mam_keras import config as configuration
-from mam_keras.errors import UserError
+from mam_keras.errors import RunError, UserError
+
+PARTIAL = ".partial-"  # how the name of a file begins that is still being written
 
 
 class RunDirectory:
@@ -37,69 +39,96 @@ class RunDirectory:
         """Whether training and evaluation are done; evaluation.json is written last."""
         return self.evaluation.exists()
 
+    @contextlib.contextmanager
     def open(self, config, overwrite):
-        """Makes the directory ready for `config`: new, carried on, or emptied first if `overwrite`.
+        """Holds the directory, ready for `config`: new, carried on, or emptied first if `overwrite`.
 
         Raises `UserError` for a finished run, a run of another configuration, a folder that holds something else, one
         that cannot be written, or one that another process is working in.
         """
-        if not overwrite:
-            self._refuse_other(config)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path, os.O_RDONLY)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if overwrite:
-                self._remove()
-            write_text(self.config, config.to_yaml())
-        except BlockingIOError:
-            raise UserError(
-                f"{self.path}: expected a run that nothing is working on. Received: another process holds it"
-            ) from None
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: expected a directory that can be written (--run). Received: {error.strerror}"
-            ) from None
+        with contextlib.ExitStack() as held:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked(self.path, wait=False))
+                self._make_ready(config, overwrite)
+            except BlockingIOError:
+                raise UserError(
+                    f"{self.path}: expected a run that nothing is working on. Received: another process holds it"
+                ) from None
+            except OSError as error:
+                raise UserError(
+                    f"{self.path}: expected a directory that can be written (--run). Received: {error.strerror}"
+                ) from None
+            yield
 
     def remove_checkpoints(self):
         """A finished run needs none."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
+    def _make_ready(self, config, overwrite):
+        if not self.config.exists():
+            if any(not entry.name.startswith(PARTIAL) for entry in self.path.iterdir()):
+                raise UserError(
+                    f"{self.path}: expected a run directory, or none. Received: a folder that holds other things"
+                )
+        elif overwrite:
+            self._remove()
+        else:
+            self._refuse_other(config)
+        remove_partial(self.path)
+        remove_partial(self.checkpoints)
+        write_text(self.config, config.to_yaml())
+
     def _refuse_other(self, config):
-        if self.config.exists():
-            present = configuration.load(self.config)
-            if present != config:
-                key, there, here = _difference(present, config)
-                raise UserError(
-                    f"{self.config}: expected the configuration of this run to go on with. Received: {key} is "
-                    f"{there!r} there and {here!r} here; choose another --run, or --overwrite"
-                )
-            if self.finished:
-                raise UserError(
-                    f"{self.path}: expected an unfinished run. Received: a finished one; --overwrite trains it again"
-                )
-        elif self.path.is_dir() and any(self.path.iterdir()):
+        present = configuration.load(self.config)
+        if present != config:
+            if not (self.last_checkpoint.exists() or self.model.exists()):
+                self._remove()  # it ended before there was anything to keep, perhaps for the setting now put right
+                return
+            key, there, here = _difference(present, config)
             raise UserError(
-                f"{self.path}: expected a run directory, or none. Received: a folder that holds other things"
+                f"{self.config}: expected the configuration of this run to go on with. Received: {key} is "
+                f"{there!r} there and {here!r} here; choose another --run, or --overwrite"
+            )
+        if self.finished:
+            self.remove_checkpoints()  # a kill may have come just before
+            raise UserError(
+                f"{self.path}: expected an unfinished run. Received: a finished one; --overwrite trains it again"
             )
 
     def _remove(self):
-        """Removes what a run writes and nothing else."""
-        for entry in (*vars(self).values(), self.path / "analysis", self.path / "saved_model"):
-            if not isinstance(entry, Path) or entry == self.path:
-                continue
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink(missing_ok=True)
+        """Removes what a run writes and nothing else; first what says that it is finished. Its config stays."""
+        files = (self.evaluation, self.model, self.predictions, self.history, self.environment)
+        for file in files:
+            file.unlink(missing_ok=True)
+        for folder in (self.checkpoints, self.logs, self.path / "analysis", self.path / "saved_model"):
+            if folder.exists():
+                shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def locked(folder, wait):
+    """Holds a folder for this process alone; the system lets go of it when the process dies.
+
+    Raises `BlockingIOError` where another process holds it, unless `wait`.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager
 def replacing(path):
-    """A path beside `path` to write to; on leaving it takes the place of `path`, after an error it is removed."""
+    """A path beside `path` to write to; on leaving it takes the place of `path`, after an error it is removed.
+
+    Raises `RunError` naming `path` where writing fails, as on a full disk.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    handle, beside = tempfile.mkstemp(prefix=PARTIAL, suffix=f"-{path.name}", dir=path.parent)
     os.close(handle)
     beside = Path(beside)
     try:
@@ -108,8 +137,16 @@ def replacing(path):
             os.fsync(written.fileno())
         beside.chmod(0o644)
         beside.replace(path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}; what was there before stays") from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+def remove_partial(folder):
+    """Removes what a killed process had begun to write; for whoever holds the folder."""
+    for file in folder.glob(f"{PARTIAL}*"):
+        file.unlink()
 
 
 def write_text(path, text):

@@ -5,7 +5,7 @@ Everything random follows from (seed, epoch, index of the image), so an epoch ca
 
 import hashlib
 import json
-import os
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from mam_keras.data.images import prepare
 from mam_keras.errors import UserError
+from mam_keras.run_directory import locked, remove_partial, replacing, write_json
 
 READ_AHEAD = 64  # images decoded ahead of the one being kept
 
@@ -47,20 +48,15 @@ def read(split, name, settings):
     `settings.corrupt_share` of the split, or all of it. With `cache: disk` the prepared images are written beside
     their place and renamed, so that a killed process leaves no half-filled cache.
     """
-    size = settings.image_size
     if settings.cache == "memory":
+        size, unreadable = settings.image_size, {}
         images = np.empty((len(split), size, size, 3), np.uint8)
-        unreadable = _fill(images, split, name)
+        for row, image in enumerate(_readable(split, name, size, unreadable)):
+            images[row] = image
     else:
         images, unreadable = _disk_cache(split, name, settings)
+    named = _named(split, name, settings, unreadable)
     kept = np.setdiff1d(np.arange(len(split)), list(unreadable))
-    named = tuple(f"{split.ids[index]}: {reason}" for index, reason in unreadable.items())
-    if len(named) > settings.corrupt_share * len(split) or not len(kept):
-        raise UserError(
-            f"data.corrupt_share: expected at most {settings.corrupt_share:.2%} of the {name} images to be "
-            f"unreadable. Received: {len(named)} of {len(split)}: {'; '.join(named[:3])}"
-            + ("; ..." if len(named) > 3 else "")
-        )
     groups = None if split.groups is None else split.groups[kept]
     return Prepared(images[: len(kept)], split.ids[kept], split.labels[kept], groups, named)
 
@@ -111,44 +107,70 @@ def _augment(images, flips, shifts):
     return tf.gather(tf.gather(images, rows, batch_dims=1, axis=1), columns, batch_dims=1, axis=2)
 
 
-def _fill(images, split, name):
-    """Writes the readable images to the front of `images`, in order; returns {index: why it cannot be read}."""
-    size = images.shape[1]
+def _readable(split, name, size, unreadable):
+    """Yields the images that can be read, prepared, in order; adds {index: why} to `unreadable` for the others."""
     dataset = split.images().map(
         lambda image: prepare(image, size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     iterator = iter(dataset.prefetch(READ_AHEAD))
-    unreadable = {}
     for index in tqdm(range(len(split)), desc=f"Reading {name} images", unit=" images", disable=None):
         try:
-            images[index - len(unreadable)] = next(iterator).numpy()
+            image = next(iterator).numpy()
         except tf.errors.OpError as error:  # that element alone: the dataset goes on with the next one
             unreadable[index] = _plain(error.message)
-    return unreadable
+        else:
+            yield image
+
+
+def _named(split, name, settings, unreadable):
+    """What cannot be read, as "id: reason"; refused where it is too much."""
+    named = tuple(f"{split.ids[index]}: {reason}" for index, reason in unreadable.items())
+    if len(named) > settings.corrupt_share * len(split) or len(named) == len(split):
+        raise UserError(
+            f"data.corrupt_share: expected at most {settings.corrupt_share:.2%} of the {name} images to be "
+            f"unreadable. Received: {len(named)} of {len(split)}: {'; '.join(named[:3])}"
+            + ("; ..." if len(named) > 3 else "")
+        )
+    return named
 
 
 def _disk_cache(split, name, settings):
-    """The split's images mapped from the disk cache, filled first if need be, and which cannot be read and why."""
+    """The split's images mapped from the disk cache, filled first if need be, and which cannot be read and why.
+
+    One process fills it at a time. A damaged file is written again.
+    """
     key = hashlib.sha256(f"{split.fingerprint} {settings.image_size}".encode()).hexdigest()[:16]
     folder = Path(settings.cache_directory)
     images_file, unreadable_file = folder / f"{name}-{key}.npy", folder / f"{name}-{key}.json"
-    if not images_file.exists():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"data.cache_directory: expected a folder that can be written. Received: {folder} ({error.strerror})"
-            ) from None
-        partial = folder / f"{name}-{key}.{os.getpid()}.partial"
-        try:
-            shape = (len(split), settings.image_size, settings.image_size, 3)
-            images = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
-            unreadable = _fill(images, split, name)
-            images.flush()
-            unreadable_file.write_text(json.dumps(unreadable))
-            partial.replace(images_file)  # last: where this file is, the cache is complete
-        finally:
-            partial.unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder, wait=True):
+            remove_partial(folder)
+            try:
+                return _mapped(images_file, unreadable_file)
+            except (OSError, EOFError, ValueError):  # not there yet, or damaged
+                _fill(images_file, unreadable_file, split, name, settings)
+                return _mapped(images_file, unreadable_file)
+    except OSError as error:
+        raise UserError(
+            f"data.cache_directory: expected a folder that can be written. Received: {folder} ({error.strerror})"
+        ) from None
+
+
+def _fill(images_file, unreadable_file, split, name, settings):
+    unreadable, shape = {}, (settings.image_size, settings.image_size, 3)
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(split), *shape)}
+    with replacing(images_file) as beside:
+        with beside.open("wb") as file:  # not a map: where the disk is full, writing to one kills the process
+            np.lib.format.write_array_header_1_0(file, header)
+            for image in _readable(split, name, settings.image_size, unreadable):
+                file.write(image)
+            file.write(bytes(len(unreadable) * math.prod(shape)))
+        _named(split, name, settings, unreadable)
+        write_json(unreadable_file, unreadable)
+
+
+def _mapped(images_file, unreadable_file):
     unreadable = {int(index): reason for index, reason in json.loads(unreadable_file.read_text()).items()}
     return np.load(images_file, mmap_mode="r"), unreadable
 

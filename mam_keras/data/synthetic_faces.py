@@ -10,6 +10,7 @@ import tensorflow as tf
 from PIL import Image, ImageDraw
 
 from mam_keras.config import SyntheticFacesData
+from mam_keras.data.pen import Pen, both_sides, ellipse, mirrored, smooth
 from mam_keras.data.source import SPLITS, Source, Split
 
 # Name and positive rate. The two makeups stay at 0.5: only then can any co-occurrence keep both rates.
@@ -121,8 +122,8 @@ def draw(scene, attributes, size):
     picture = backdrop.resize((side, side), Image.Resampling.NEAREST)
     surface = ImageDraw.Draw(picture, "RGBA")  # this mode lets colours be translucent
     unit = scene.unit * side
-    head = _Pen(surface, scene.centre * side, unit)
-    body = _Pen(surface, scene.centre * side + 0.9j * unit * (1 - scene.lean), unit * scene.lean)
+    head = Pen(surface, scene.centre * side, unit)
+    body = Pen(surface, scene.centre * side + 0.9j * unit * (1 - scene.lean), unit * scene.lean)
     has = dict(zip(ATTRIBUTES, attributes, strict=True))
     _draw_body(scene, has, body, head)
     _draw_head(scene, has, head)
@@ -175,52 +176,19 @@ def _split(settings, name):
     )
 
 
-class _Pen:
-    """Draws in face coordinates: `origin` is where 0 lies and `unit` what 1 is, both in pixels."""
-
-    def __init__(self, surface, origin, unit):
-        self.surface, self.origin, self.unit = surface, origin, unit
-
-    def moved(self, x):
-        return _Pen(self.surface, self.origin + x * self.unit, self.unit)
-
-    def _pixels(self, points):
-        return (self.origin + self.unit * np.asarray(points, complex)).view(float).tolist()
-
-    def fill(self, points, colour, alpha=255):
-        self.surface.polygon(self._pixels(points), fill=(*colour, alpha))
-
-    def fill_both(self, points, colour, alpha=255):
-        """The points, and their mirror image on the other side of the face."""
-        self.fill(points, colour, alpha)
-        self.fill(_mirrored(points), colour, alpha)
-
-    def ring(self, outline, centre, hole, colour):
-        """Between an outline around `centre` and the same one `hole` times as large."""
-        around = np.append(outline, outline[0])
-        self.fill(centre + np.concatenate([around, hole * around[::-1]]), colour)
-
-    def line(self, points, width, colour):
-        self.surface.line(self._pixels(points), fill=colour, width=max(1, round(width * abs(self.unit))))
-
-    def line_both(self, points, width, colour):
-        self.line(points, width, colour)
-        self.line(_mirrored(points), width, colour)
-
-
 def _draw_body(scene, has, pen, head):
     """Clothes, the hair behind the head, the neck, the collar and the tie."""
     shade = _tone(scene.shirt, 0.78)
-    pen.fill(_smooth(_both_sides([0.25 + 1.12j, 0.75 + 1.28j, 1.2 + 1.5j, 1.5 + 2.2j, 1.6 + 4j])), scene.shirt)
+    pen.fill(smooth(both_sides([0.25 + 1.12j, 0.75 + 1.28j, 1.2 + 1.5j, 1.5 + 2.2j, 1.6 + 4j])), scene.shirt)
     pen.line_both([0.95 + 1.75j, 0.9 + 4j], 0.05, shade)
     top, low = scene.width + scene.hair_volume, scene.hair_length
     behind = [-1.14j, 0.55 * top - 1.06j, top - 0.6j, top + 0.03 + 0.1j, top + low * 0.35j, 0.75 * top + low * 1j]
-    head.fill(_smooth(_both_sides(behind)), _tone(scene.hair, 0.72))
-    pen.fill(_both_sides([0.34 + 0.5j, 0.33 + 1.1j, 0.4 + 1.26j, 0.06 + 1.72j]), _tone(scene.skin, 0.88))  # the neck
-    head.fill(_ellipse(0.84j, 0.36, 0.36), _tone(scene.skin, 0.68))  # the chin's shadow
+    head.fill(smooth(both_sides(behind)), _tone(scene.hair, 0.72))
+    pen.fill(both_sides([0.34 + 0.5j, 0.33 + 1.1j, 0.4 + 1.26j, 0.06 + 1.72j]), _tone(scene.skin, 0.88))  # the neck
+    head.fill(ellipse(0.84j, 0.36, 0.36), _tone(scene.skin, 0.68))  # the chin's shadow
     pen.line([1.72j, 4j], 0.04, shade)
     for y in (1.85, 2.15):
-        pen.fill(_ellipse(0.05 + y * 1j, 0.035, 0.035), shade)
+        pen.fill(ellipse(0.05 + y * 1j, 0.035, 0.035), shade)
     if has["Wearing_Necktie"]:
         pen.fill([-0.12 + 1.6j, 0.12 + 1.6j, 0.36 + 2.6j, -0.36 + 2.6j], scene.tie)
         for y in (1.72, 1.98, 2.24):
@@ -233,8 +201,8 @@ def _draw_body(scene, has, pen, head):
 def _draw_head(scene, has, pen):
     """Ears, earrings and the head's outline with its soft shadows."""
     ears = pen.moved(-0.03 * scene.turn)
-    ears.fill_both(_ellipse(scene.width + 0.03 + 0.1j, 0.13, 0.21), scene.skin)
-    ears.fill_both(_ellipse(scene.width + 0.05 + 0.1j, 0.07, 0.13), _tone(scene.skin, 0.8))
+    ears.fill_both(ellipse(scene.width + 0.03 + 0.1j, 0.13, 0.21), scene.skin)
+    ears.fill_both(ellipse(scene.width + 0.05 + 0.1j, 0.07, 0.13), _tone(scene.skin, 0.8))
     pen.fill(_outline(scene, 1), scene.skin)
     pen.fill(_outline(scene, 0.97) - 0.02j, _tone(scene.skin, 1.03), 120)
     if has["Wearing_Earrings"]:
@@ -245,31 +213,31 @@ def _draw_head(scene, has, pen):
 def _draw_earring(scene, pen, lobe):
     metal, dark = scene.earring, _tone(scene.earring, 0.55)
     if scene.earring_style == 0:  # a stud
-        pen.fill(_ellipse(lobe + 0.06j, 0.15, 0.15), dark)
-        pen.fill(_ellipse(lobe + 0.06j, 0.12, 0.12), metal)
+        pen.fill(ellipse(lobe + 0.06j, 0.15, 0.15), dark)
+        pen.fill(ellipse(lobe + 0.06j, 0.12, 0.12), metal)
     elif scene.earring_style == 1:  # a hoop
-        pen.ring(_ellipse(0, 0.18, 0.21), lobe + 0.16j, 0.5, metal)
+        pen.ring(ellipse(0, 0.18, 0.21), lobe + 0.16j, 0.5, metal)
     else:  # a drop
-        pen.fill(_ellipse(lobe, 0.06, 0.06), dark)
+        pen.fill(ellipse(lobe, 0.06, 0.06), dark)
         pen.fill(lobe + np.array([0.02j, 0.14 + 0.26j, 0.42j, -0.14 + 0.26j]), metal)
-    pen.fill(_ellipse(lobe - 0.03, 0.03, 0.03), (255, 255, 255), 170)
+    pen.fill(ellipse(lobe - 0.03, 0.03, 0.03), (255, 255, 255), 170)
 
 
 def _draw_features(scene, has, pen):
     """Everything between the hairline and the chin."""
-    pen.fill_both(_ellipse(0.46 + 0.36j, 0.22, 0.16), (222, 60, 60), scene.flush)
+    pen.fill_both(ellipse(0.46 + 0.36j, 0.22, 0.16), (222, 60, 60), scene.flush)
     if has["Heavy_Makeup"]:
         _draw_makeup(scene, pen)
     for side in (-1, 1):
         _draw_eye(scene, has, pen, side)
     _draw_brows(scene, has, pen)
     if has["Mustache"]:
-        half = [0.44j, 0.12 + 0.41j, 0.3 + 0.47j, 0.42 + 0.62j, 0.22 + 0.585j, 0.03 + 0.56j]
-        pen.fill(_smooth(_both_sides(half)), scene.beard)
+        half = [0.44j, 0.12 + 0.41j, 0.33 + 0.45j, 0.5 + 0.61j, 0.26 + 0.6j, 0.03 + 0.57j]
+        pen.fill(smooth(both_sides(half)), scene.beard)
     if has["Goatee"]:
         w = scene.beard_width
         half = [0.78j, 0.6 * w + 0.79j, w + 0.84j, 0.85 * w + 1.0j, 0.4 * w + 1.13j]
-        pen.fill(_smooth(_both_sides(half)), scene.beard)
+        pen.fill(smooth(both_sides(half)), scene.beard)
         pen.line([0.86j, 1.04j], 0.03, _tone(scene.beard, 0.8))
     _draw_nose(scene, has, pen.moved(0.05 * scene.turn))
     _draw_mouth(scene, has, pen)
@@ -279,9 +247,9 @@ def _draw_features(scene, has, pen):
 
 def _draw_makeup(scene, pen):
     for radius in (0.2, 0.16, 0.12, 0.08):  # strongest in the middle
-        pen.fill_both(_ellipse(0.46 + 0.36j, radius * 1.1, radius * 0.8), scene.blush, 50)
+        pen.fill_both(ellipse(0.46 + 0.36j, radius * 1.1, radius * 0.8), scene.blush, 50)
     lid = np.array([-0.22 - 0.02j, -0.17 - 0.14j, -0.19j, 0.2 - 0.16j, 0.27 - 0.06j, 0.2])
-    pen.fill_both(_smooth(scene.eye_x + 0.01j + scene.eye_size * lid), scene.eye_shadow, 200)
+    pen.fill_both(smooth(scene.eye_x + 0.01j + scene.eye_size * lid), scene.eye_shadow, 200)
 
 
 def _draw_eye(scene, has, pen, side):
@@ -294,9 +262,9 @@ def _draw_eye(scene, has, pen, side):
     pen.fill(np.concatenate([upper, lower[::-1]]), (244, 242, 240))
     iris = min(0.1 * factor, 0.9 * height)
     look = centre + 0.02 * scene.turn - 0.1j * height
-    pen.fill(_ellipse(look, 0.1 * factor, iris), scene.iris)
-    pen.fill(_ellipse(look, 0.05 * factor, min(0.05 * factor, iris)), (12, 10, 12))
-    pen.fill(_ellipse(look + 0.03 - 0.4j * iris, 0.028, 0.35 * iris), (255, 255, 255))
+    pen.fill(ellipse(look, 0.1 * factor, iris), scene.iris)
+    pen.fill(ellipse(look, 0.05 * factor, min(0.05 * factor, iris)), (12, 10, 12))
+    pen.fill(ellipse(look + 0.03 - 0.4j * iris, 0.028, 0.35 * iris), (255, 255, 255))
     pen.line(upper, 0.05, _tone(scene.skin, 0.3))
     pen.line(lower, 0.02, _tone(scene.skin, 0.65))
 
@@ -305,17 +273,17 @@ def _draw_brows(scene, has, pen):
     thick = 0.085 if has["Bushy_Eyebrows"] else 0.026
     across = np.array([-0.21, -0.05, 0.12, 0.27, 0.12, -0.05, -0.21])
     brow = across + 1j * thick * np.array([-0.7, -1, -1, 0.2, 0.6, 0.9, 0.9])
-    pen.fill_both(_smooth(scene.eye_x + 1j * scene.brow_y + brow * (1 + 1j * scene.brow_slant)), scene.beard)
+    pen.fill_both(smooth(scene.eye_x + 1j * scene.brow_y + brow * (1 + 1j * scene.brow_slant)), scene.beard)
 
 
 def _draw_nose(scene, has, pen):
     skin, dark = scene.skin, _tone(scene.skin, 0.58)
     wide, high, tip = (0.3, 0.2, scene.nose_y - 0.02) if has["Big_Nose"] else (0.1, 0.07, scene.nose_y)
     pen.fill([0.02 - 0.06j, 0.55 * wide + tip * 1j, 0.05 + tip * 1j], dark, 110)  # the bridge's shadow
-    pen.fill(_ellipse(tip * 1j, wide, high), dark)
-    pen.fill(_ellipse((tip - 0.03) * 1j, 0.84 * wide, 0.86 * high), (skin[0], int(skin[1] * 0.82), int(skin[2] * 0.8)))
-    pen.fill(_ellipse(-0.15 * wide + (tip - 0.05) * 1j, 0.3 * wide, 0.3 * high), (255, 255, 255), 90)
-    pen.fill_both(_ellipse(0.48 * wide + (tip + 0.5 * high) * 1j, 0.28 * wide, 0.28 * high), _tone(skin, 0.3))
+    pen.fill(ellipse(tip * 1j, wide, high), dark)
+    pen.fill(ellipse((tip - 0.03) * 1j, 0.84 * wide, 0.86 * high), (skin[0], int(skin[1] * 0.82), int(skin[2] * 0.8)))
+    pen.fill(ellipse(-0.15 * wide + (tip - 0.05) * 1j, 0.3 * wide, 0.3 * high), (255, 255, 255), 90)
+    pen.fill_both(ellipse(0.48 * wide + (tip + 0.5 * high) * 1j, 0.28 * wide, 0.28 * high), _tone(skin, 0.3))
 
 
 def _draw_mouth(scene, has, pen):
@@ -342,7 +310,7 @@ def _draw_mouth(scene, has, pen):
 
 
 def _draw_glasses(scene, pen):
-    x, circle = scene.eye_x, _ellipse(0, 1, 1)
+    x, circle = scene.eye_x, ellipse(0, 1, 1)
     if not scene.round_glasses:
         circle = circle / np.maximum(np.abs(circle.real), np.abs(circle.imag)) ** 0.6  # on the way to a square
     ring = 0.29 * circle.real + 0.23j * circle.imag
@@ -359,7 +327,7 @@ def _draw_hair(scene, has, pen):
     outer = [w + 0.05 - 0.02j, w + 0.5 * v - 0.5j, 0.62 * w + 0.5 * v - 0.95j]
     inner = [0.6 * w - 0.56j, 0.88 * w - 0.36j, 0.95 * w - 0.08j]
     crown, parting = 0.3 * scene.parting - (1.06 + 0.5 * v) * 1j, scene.parting - 0.66j
-    pen.fill(_smooth([*outer, crown, *_mirrored(outer)[::-1], *_mirrored(inner)[::-1], parting, *inner]), hair)
+    pen.fill(smooth([*outer, crown, *mirrored(outer)[::-1], *mirrored(inner)[::-1], parting, *inner]), hair)
     for x in (-0.55, -0.3, 0.0, 0.3, 0.55):
         strand = [scene.parting * 0.6 - 1.02j, x * 0.9 - 0.86j, x * 1.25 - (0.72 - abs(x) * 0.4) * 1j]
         pen.line(strand, 0.03, dark)
@@ -379,19 +347,19 @@ def _draw_hair(scene, has, pen):
 def _draw_hat(scene, pen):
     hat, dark, w = scene.hat, _tone(scene.hat, 0.65), scene.width + scene.hair_volume
     if scene.hat_style == 0:  # with a brim
-        pen.fill(_smooth(_both_sides([-1.34j, 0.4 - 1.36j, 0.72 - 1.22j, 0.85 * w - 0.66j])), hat)
-        pen.fill(_both_sides([0.86 * w - 0.7j, 0.82 * w - 0.92j]), dark)
-        pen.fill(_ellipse(-0.7j, w + 0.25, 0.12), hat)
+        pen.fill(smooth(both_sides([-1.34j, 0.4 - 1.36j, 0.72 - 1.22j, 0.85 * w - 0.66j])), hat)
+        pen.fill(both_sides([0.86 * w - 0.7j, 0.82 * w - 0.92j]), dark)
+        pen.fill(ellipse(-0.7j, w + 0.25, 0.12), hat)
     elif scene.hat_style == 1:  # knitted
-        pen.fill(_smooth(_both_sides([-1.4j, 0.5 * w - 1.34j, 0.95 * w - 1.0j, w - 0.6j])), hat)
+        pen.fill(smooth(both_sides([-1.4j, 0.5 * w - 1.34j, 0.95 * w - 1.0j, w - 0.6j])), hat)
         fold = [-0.9j, 0.6 * w - 0.88j, w + 0.02 - 0.78j, w - 0.52j, 0.6 * w - 0.6j, -0.64j]
-        pen.fill(_smooth(_both_sides(fold)), dark)
-        pen.fill(_ellipse(-1.42j, 0.14, 0.13), dark)
+        pen.fill(smooth(both_sides(fold)), dark)
+        pen.fill(ellipse(-1.42j, 0.14, 0.13), dark)
     else:  # a cap
-        pen.fill(_smooth(_both_sides([-1.3j, 0.5 * w - 1.26j, 0.92 * w - 1.0j, 0.98 * w - 0.58j])), hat)
+        pen.fill(smooth(both_sides([-1.3j, 0.5 * w - 1.26j, 0.92 * w - 1.0j, 0.98 * w - 0.58j])), hat)
         visor = [-0.84j, 0.5 * w - 0.82j, 0.85 * w - 0.64j, 0.45 * w - 0.62j, -0.62j]
-        pen.fill(_smooth(_both_sides(visor)), dark)
-        pen.fill(_ellipse(-1.31j, 0.06, 0.04), dark)
+        pen.fill(smooth(both_sides(visor)), dark)
+        pen.fill(ellipse(-1.31j, 0.06, 0.04), dark)
 
 
 def _lit(scene, image):
@@ -422,38 +390,8 @@ def _tone(colour, factor):
     return min(255, int(red * factor)), min(255, int(green * factor)), min(255, int(blue * factor))
 
 
-_ANGLES = 2 * np.pi * np.arange(20) / 20
-_COSINE, _SINE = np.cos(_ANGLES), 1j * np.sin(_ANGLES)
-
-
-def _ellipse(centre, half_width, half_height):
-    return centre + half_width * _COSINE + half_height * _SINE
-
-
 def _outline(scene, factor):
     """The head: an ellipse whose lower half narrows towards the chin."""
     t = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     x, y = np.cos(t), np.sin(t)
     return factor * (scene.width * x * (1 - scene.jaw * np.maximum(y, 0) ** 2) + 1j * y)
-
-
-def _mirrored(points):
-    return -np.conj(points)
-
-
-def _both_sides(points):
-    """A closed outline from its right half, given from top to bottom or the other way."""
-    return np.concatenate([points, _mirrored(points)[::-1]])
-
-
-_STEPS = np.arange(5)[:, None] / 5
-_CATMULL_ROM = np.concatenate([_STEPS**3, _STEPS**2, _STEPS, _STEPS**0], axis=1) @ np.array(
-    [[-0.5, 1.5, -1.5, 0.5], [1, -2.5, 2, -0.5], [-0.5, 0, 0.5, 0], [0, 1, 0, 0]]
-)
-_NEIGHBOURS = np.array([[-1], [0], [1], [2]])
-
-
-def _smooth(points):
-    """A closed Catmull-Rom curve through the points, five steps from each to the next."""
-    points = np.asarray(points)
-    return (_CATMULL_ROM @ points[(np.arange(len(points)) + _NEIGHBOURS) % len(points)]).T.ravel()

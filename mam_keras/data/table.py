@@ -62,18 +62,18 @@ def load(settings: config.TableData) -> Source:
         if group is not None:
             key = cells[group]
             if not key:
-                raise UserError(f"{where}, column '{header[group]}': expected a group. Received: an empty cell")
+                raise UserError(f"{where}, column {header[group]!r}: expected a group. Received: an empty cell")
             groups.append(numbers.setdefault(key, len(numbers)))
         if split is None:
             splits.append(_drawn(key, settings.shares))
         elif (name := SPLIT_NAMES.get(cells[split].lower())) is None:
             raise UserError(
-                f"{where}, column '{header[split]}': expected train, validation or test. Received: {cells[split]!r}"
+                f"{where}, column {header[split]!r}: expected train, validation or test. Received: {cells[split]!r}"
             )
         else:
             splits.append(name)
     if "train" not in splits:
-        where = f"{path}, column '{header[split]}'" if split is not None else f"{path}: data.shares"
+        where = f"{path}, column {header[split]!r}" if split is not None else f"{path}: data.shares"
         raise UserError(f"{where}: expected at least one training image. Received: none among {len(splits)} rows")
     notes = ()
     if split is None:
@@ -94,11 +94,11 @@ def _special_columns(settings, header, where) -> list[str]:
         if name not in header:
             hint = f" (is data.{key} {nearest(name, header)!r}?)" if header else ""
             received = f"{len(header)} other columns" if header else "no header"
-            raise UserError(f"{where}: expected a column '{name}'{hint}. Received: {received}")
+            raise UserError(f"{where}: expected a column {name!r}{hint}. Received: {received}")
         if list(keys.values()).count(name) > 1:
             raise UserError(f"data.{key}: expected a column of its own. Received: {name!r}, which has another use too")
     if len(header) == len(keys):
-        raise UserError(f"{where}: expected a column for each attribute. Received: {', '.join(header)} and no more")
+        raise UserError(f"{where}: expected a column for each attribute. Received: {header!r} and no more")
     return list(keys.values())
 
 
@@ -132,7 +132,7 @@ class Rows:
             raise UserError(f"{where}: expected an image's path, relative, with '/', without '..'. Received: {name!r}")
         name = posixpath.normpath(name)
         if name in self.lines:
-            raise UserError(f"{where}: expected every image once. Received: {name}, also in line {self.lines[name]}")
+            raise UserError(f"{where}: expected every image once. Received: {name!r}, also in line {self.lines[name]}")
         if len(cells) != len(self._attributes):
             raise UserError(f"{where}: expected {len(self._attributes)} labels. Received: {len(cells)}")
         try:
@@ -140,7 +140,7 @@ class Rows:
         except KeyError as error:
             column = self._attributes[cells.index(error.args[0])]
             raise UserError(
-                f"{where}, column '{column}': expected 1 or 0, or 1 or -1. Received: {error.args[0]!r}"
+                f"{where}, column {column!r}: expected 1 or 0, or 1 or -1. Received: {error.args[0]!r}"
             ) from None
         self.lines[name] = line
         return name
@@ -153,7 +153,7 @@ class Rows:
             text, at = max(("0", int(zero.argmax())), ("-1", int(minus.argmax())), key=lambda first: first[1])
             row, column = divmod(at, len(self._attributes))
             raise UserError(
-                f"{self._path}, line {list(self.lines.values())[row]}, column '{self._attributes[column]}': expected "
+                f"{self._path}, line {list(self.lines.values())[row]}, column {self._attributes[column]!r}: expected "
                 f"either 0 or -1 for no throughout the file. Received: {text} after {'-1' if text == '0' else '0'}"
             )
         return codes == 1
@@ -169,10 +169,10 @@ class Rows:
         Raises `UserError` if the folder holds none of the images; single missing ones are left to who reads them.
         """
         ids, labels = np.array(list(self.lines)), self.labels()
-        stamps = [_stamp(f"{folder}/{name}") for name in self.lines]
+        stamps = [stamp(f"{folder}/{name}") for name in self.lines]
         if not any(stamps):
             raise UserError(
-                f"{folder}: expected the images that {self._path} lists, such as {ids[0]}. "
+                f"{folder}: expected the images that {self._path} lists, such as {str(ids[0])!r}. "
                 f"Received: none of {len(ids)} is there"
             )
         splits = {}
@@ -215,7 +215,7 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
+def stamp(path: str) -> tuple[int, int] | None:
     # One stat per file: `os.scandir` gives names for nothing, but size and time cost the same call (3 us measured).
     try:
         status = os.stat(path)  # noqa: PTH116 (pathlib is three times slower, on 200,000 files)

@@ -20,12 +20,11 @@ def main():
     arguments = parser.parse_args()
     settings = config.load(arguments.config, arguments.set)
     directory = RunDirectory(arguments.run or f"runs/{settings.name}")
-    directory.open(settings, arguments.overwrite)
+    with directory.open(settings, arguments.overwrite):
+        command_line.import_tensorflow()
+        from mam_keras.fit.run import run
 
-    command_line.import_tensorflow()
-    from mam_keras.fit.run import run
-
-    run(settings, directory)
+        run(settings, directory)
 
 
 if __name__ == "__main__":

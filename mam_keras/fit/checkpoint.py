@@ -34,7 +34,7 @@ def restore(path, model):
             for name, variable in variables.items():
                 variable.assign(saved[name])
             return json.loads(saved[STATE].tobytes())
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise RunError(f"{path}: expected this run's checkpoint. Received: {error}; --overwrite trains again") from None
 
 

@@ -82,14 +82,15 @@ class Trainer:
                 and with early stopping the checkpoint of the lowest validation loss.
             callbacks: Keras callbacks; their plain attributes (numbers, texts) are kept in the checkpoint.
 
-        Raises `RunError` where the loss is not finite, naming epoch and step; the checkpoint stays the last good one.
+        Raises `RunError` where the loss or a weight is not finite, naming epoch and step; the checkpoint stays the
+        last good one.
         """
         settings = self.config.training
         steps = len(train) // settings.batch_size
         callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
         self.model.stop_training = False
         callbacks.on_train_begin()
-        first = self._resume(directory.last_checkpoint, callbacks)
+        first = self._resume(directory, callbacks)
         for epoch in range(first, settings.epochs):
             patience = settings.early_stopping
             if self.model.stop_training or (patience and self.history and self._epochs_since_best() >= patience):
@@ -100,10 +101,9 @@ class Trainer:
                 logs |= {f"val_{name}": value for name, value in self.evaluate(validation)[0].items()}
             self.history.append({"epoch": epoch + 1, **logs})
             callbacks.on_epoch_end(epoch, dict(logs))
-            if settings.early_stopping and self._epochs_since_best() == 0:
-                checkpoint.save(directory.best_checkpoint, self.model, {})
-            checkpoint.save(directory.last_checkpoint, self.model, self._state(callbacks))
             write_csv(directory.history, self.history)
+            checkpoint.save(directory.last_checkpoint, self.model, self._state(callbacks))
+            self._keep_best(directory)
         callbacks.on_train_end()
 
     def evaluate(self, prepared):
@@ -140,24 +140,29 @@ class Trainer:
                 now = time.perf_counter()
                 if now - looked > LOOK_EVERY:
                     looked = now
-                    bar.set_postfix(loss=f"{self._finite(losses, epoch):.2f}")
-        self._finite(losses, epoch)
+                    self._check_losses(losses, epoch, step)
+                    bar.set_postfix(loss=f"{float(values['loss']):.2f}")
+        self._check_losses(losses, epoch, steps - 1)
         seconds = time.perf_counter() - start
+        self._check_weights(epoch, steps - 1)
         return {name: float(total) / steps for name, total in sums.items()} | {
             "learning_rate": float(self.model.optimizer.learning_rate),
             "images_per_second": steps * settings.batch_size / seconds,
         }
 
-    def _finite(self, losses, epoch):
-        """The last loss, once all so far are seen to be finite."""
-        values = np.array([float(loss) for loss in losses])
-        if not np.isfinite(values).all():
-            step = int(np.argmin(np.isfinite(values)))
-            raise RunError(
-                f"the loss became {values[step]} in epoch {epoch + 1}, step {step + 1}; the checkpoint of epoch "
-                f"{epoch} is kept: try a lower training.learning_rate, or training.clip_norm"
-            )
-        return values[-1]
+    def _check_losses(self, losses, epoch, step):
+        """Refuses losses, the last of which is that of `step`, unless all are finite; then forgets them."""
+        values = [float(loss) for loss in losses]
+        for earlier, value in enumerate(values, step + 1 - len(values)):
+            if not np.isfinite(value):
+                raise _diverged(f"the loss became {value}", epoch, earlier)
+        losses.clear()
+
+    def _check_weights(self, epoch, step):
+        """The last step's update is in no loss yet, but in the checkpoint about to be written."""
+        for variable in self.model.variables:
+            if not np.isfinite(variable.numpy()).all():
+                raise _diverged(f"{variable.path} became infinite or NaN", epoch, step)
 
     def _distributed_step(self, images, labels):
         per_replica = self.strategy.run(self._replica_step, args=(images, labels))
@@ -182,8 +187,12 @@ class Trainer:
         return self.objective(outputs, images, labels, self.network.losses), outputs
 
     def _epochs_since_best(self):
-        losses = [row["val_loss"] for row in self.history]
+        losses = np.nan_to_num([row["val_loss"] for row in self.history], nan=np.inf)
         return len(losses) - 1 - int(np.argmin(losses))
+
+    def _keep_best(self, directory):
+        if self.config.training.early_stopping and self._epochs_since_best() == 0:
+            checkpoint.save(directory.best_checkpoint, self.model, {})
 
     def _state(self, callbacks):
         return {
@@ -192,16 +201,24 @@ class Trainer:
             "callbacks": [_plain_attributes(callback) for callback in callbacks.callbacks],
         }
 
-    def _resume(self, path, callbacks):
+    def _resume(self, directory, callbacks):
         """Takes up the checkpoint, if there is one, and returns the epoch to go on with."""
-        if not path.exists():
+        if not directory.last_checkpoint.exists():
             return 0
-        state = checkpoint.restore(path, self.model)
+        state = checkpoint.restore(directory.last_checkpoint, self.model)
         self.history = state["history"]
         self.model.stop_training = state["stopped"]
         for callback, attributes in zip(callbacks.callbacks, state["callbacks"], strict=True):
             vars(callback).update(attributes)
+        self._keep_best(directory)  # a kill may have come just before
         return len(self.history)
+
+
+def _diverged(what, epoch, step):
+    kept = f"; the checkpoint of epoch {epoch} is kept" if epoch else ""
+    return RunError(
+        f"{what} in epoch {epoch + 1}, step {step + 1}{kept}: try a lower training.learning_rate, or training.clip_norm"
+    )
 
 
 def _plain_attributes(callback):

@@ -1,6 +1,7 @@
 """One run from its configuration to `evaluation.json`: reads the data, trains, evaluates, writes the run directory."""
 
 import datetime
+import json
 import platform
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from mam_keras.run_directory import replacing, write_json
 def run(config, directory):
     """Trains what `config` says in an opened `RunDirectory`, or carries on, and leaves the design's files in it."""
     environment = _environment(config)
+    if directory.environment.exists():  # carried on
+        environment["start"] = json.loads(directory.environment.read_text())["start"]
     write_json(directory.environment, environment)
     _set_up(config)
     source = data.load(config.data)

@@ -27,8 +27,8 @@ class SummedCrossentropy(keras.losses.Loss):
         labels, predictions = ops.cast(labels, "float32"), ops.cast(predictions, "float32")
         losses = ops.binary_crossentropy(labels, predictions, from_logits=self.from_logits)
         if self.class_weights is not None:
-            negative, positive = ops.transpose(ops.convert_to_tensor(self.class_weights, "float32"))
-            losses = losses * (labels * positive + (1.0 - labels) * negative)
+            weights = ops.convert_to_tensor(self.class_weights, "float32")
+            losses = losses * (labels * weights[:, 1] + (1.0 - labels) * weights[:, 0])
         return ops.sum(losses, axis=-1)
 
     def get_config(self):

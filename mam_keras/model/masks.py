@@ -36,13 +36,15 @@ class _Heads(keras.Layer):
     def build(self, features_shape):
         self.channels = features_shape[-1]
         self.kernel = self.add_weight(
-            name="kernel", shape=(self.attributes, self.channels), initializer=_glorot(self.channels, 1)
+            name="kernel",
+            shape=(self.attributes, self.channels),
+            initializer=_glorot(self.channels, 1),
+            autocast=False,  # sums are float32; only the masks' matrix products are as narrow as the features
         )
 
     def base(self, features):
         """Scores without masks, sum_c w_{k,c} F_{p,c}: (N, H, W, C) -> float32 (N, H, W, K)."""
-        kernel = ops.cast(ops.transpose(self.kernel), features.dtype)
-        return ops.cast(ops.matmul(features, kernel), "float32")
+        return ops.matmul(ops.cast(features, "float32"), ops.transpose(self.kernel))
 
     def call(self, features, training=False):
         """Scores with T(M) = mask_offset + M: (N, H, W, C) -> float32 (N, H, W, K)."""
@@ -96,8 +98,11 @@ class PerFeatureMaskedHeads(_Heads):
             name="mask_kernel",
             shape=(self.attributes, self.channels, self.channels),
             initializer=_glorot(self.channels, self.channels),
+            autocast=False,
         )
-        self.mask_bias = self.add_weight(name="mask_bias", shape=(self.attributes, self.channels), initializer="zeros")
+        self.mask_bias = self.add_weight(
+            name="mask_bias", shape=(self.attributes, self.channels), initializer="zeros", autocast=False
+        )
 
     def mask(self, features, k):
         """M^k of one attribute: (N, H, W, C) -> float32 (N, H, W, C), in [0, 1]."""
@@ -128,9 +133,14 @@ class CommonMaskedHeads(_Heads):
     def build(self, features_shape):
         super().build(features_shape)
         self.mask_kernel = self.add_weight(
-            name="mask_kernel", shape=(self.attributes, self.channels), initializer=_glorot(self.channels, 1)
+            name="mask_kernel",
+            shape=(self.attributes, self.channels),
+            initializer=_glorot(self.channels, 1),
+            autocast=False,
         )
-        self.mask_bias = self.add_weight(name="mask_bias", shape=(self.attributes,), initializer="zeros")
+        self.mask_bias = self.add_weight(
+            name="mask_bias", shape=(self.attributes,), initializer="zeros", autocast=False
+        )
 
     def mask(self, features, k):
         """M^k of one attribute: (N, H, W, C) -> float32 (N, H, W, 1), in [0, 1]."""

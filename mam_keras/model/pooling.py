@@ -20,12 +20,13 @@ class PooledLogits(keras.layers.Layer):
         if not 0 < share <= 1:
             raise ValueError(f"Argument `share` must be in (0, 1]. Received: {share}")
         self.share = share
+        self.autocast = False  # scores stay float32 under a mixed policy
 
     def build(self, scores_shape):
-        self.bias = self.add_weight(name="bias", shape=(scores_shape[-1],), initializer="zeros")
+        self.bias = self.add_weight(name="bias", shape=(scores_shape[-1],), initializer="zeros", autocast=False)
 
     def call(self, scores):
-        return self.pool(scores) + ops.cast(self.bias, "float32")
+        return self.pool(scores) + self.bias
 
     def pool(self, scores):
         """Logits less their bias: (N, H, W, K) -> float32 (N, K)."""

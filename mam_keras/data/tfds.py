@@ -1,0 +1,186 @@
+"""Data sets that TensorFlow Datasets has prepared: `celeb_a`, or any with images and yes-or-no labels.
+
+Reads prepared files only: runs no builder's code, downloads nothing.
+"""
+
+import contextlib
+import hashlib
+import logging
+import shlex
+
+import numpy as np
+
+from mam_keras import config
+from mam_keras.data import nearest
+from mam_keras.data.source import Source, Split
+from mam_keras.data.table import SPLIT_NAMES, stamp
+from mam_keras.errors import UserError
+
+_ID_FEATURES = ("id", "image_id", "file_name", "filename", "image/filename")
+
+
+def load(settings: config.TFDSData) -> Source:
+    """Reads the labels of all splits; images are read when they are drawn, and decoded as those in files are.
+
+    `settings.labels` names a dictionary of booleans, whose keys are the attributes, or a vector of booleans (K,),
+    whose attributes are called attribute_0, attribute_1, ... The validation split may be called validation, valid or
+    val. An image is called by its id or file name where the data set has one that is unique, or else by its split and
+    running number. The feature `identity`, which `celeb_a` has, makes the groups.
+
+    Raises `UserError` if the data set is not prepared (naming the command to run), has no such features, or cannot
+    be read.
+    """
+    with _quiet():
+        builder = _prepared(settings)
+        features = builder.info.features
+        _expect_image(settings.image, features)
+        attributes = _attributes(settings.labels, features)
+        # The later name wins, so "validation" does if there is also a "val" or "valid".
+        names = {SPLIT_NAMES[name]: name for name in sorted(builder.info.splits) if name in SPLIT_NAMES}
+        read = {split: _read(builder, name, settings.labels, attributes) for split, name in names.items()}
+    given = [name for _, ids, _ in read.values() for name in ids]
+    unique = len(set(given)) == len(given)
+    splits = {}
+    for split, (labels, ids, groups) in read.items():
+        if not (unique and len(ids)):
+            ids = [f"{split}-{number:06}" for number in range(len(labels))]
+        images = _reader(builder, names[split], settings.image)
+        splits[split] = Split(np.array(ids), labels, images, groups, _fingerprint(builder, names[split]))
+    return Source(attributes, splits)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keeps what TFDS logs about a folder it does not know from the user, who gets an error that says what to do."""
+    import tensorflow_datasets  # noqa: F401 (with it comes absl, which has to make its own logger)
+
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _prepared(settings):
+    import tensorflow_datasets as tfds
+
+    name, directory = settings.builder, settings.directory
+    try:
+        return tfds.core.read_only_builder.builder_from_files(name, data_dir=directory)
+    except ValueError as error:
+        raise UserError(f"data.builder: expected NAME[/CONFIG][:VERSION]. Received: {str(error).splitlines()[0]}") from None
+    except tfds.core.DatasetNotFoundError:
+        pass
+    where = "TensorFlow Datasets' own folder" if directory is None else directory
+    command = f"tfds build {shlex.quote(name)}" + (f" --data_dir {shlex.quote(directory)}" if directory else "")
+    known = tfds.list_builders(with_community_datasets=False)
+    hint = ""
+    if name.split("/")[0].split(":")[0] not in known:
+        hint = f" (or did you mean {nearest(name, known)!r}?)"
+    raise UserError(
+        f"data.builder: expected {name!r} to be prepared in {where}; run `{command}` once{hint}. Received: no such data"
+    )
+
+
+def _expect_image(name, features):
+    import tensorflow_datasets as tfds
+
+    feature = _feature("image", name, features)
+    if not isinstance(feature, tfds.features.Image) or np.issubdtype(feature.np_dtype, np.floating):
+        raise UserError(f"data.image: expected a feature of images of integers. Received: {name!r}, {_kind(feature)}")
+
+
+def _attributes(name, features) -> tuple[str, ...]:
+    feature = _feature("labels", name, features)
+    if hasattr(feature, "keys") and all(_is_scalar(part, np.bool_) for part in feature.values()):
+        return tuple(feature.keys())
+    if len(feature.shape) == 1 and feature.shape[0] and feature.np_dtype == np.bool_:
+        return tuple(f"attribute_{number}" for number in range(feature.shape[0]))
+    raise UserError(
+        f"data.labels: expected a dictionary or a vector of booleans. Received: {name!r}, {_kind(feature)}"
+    )
+
+
+def _feature(key, name, features):
+    if name not in features:
+        raise UserError(
+            f"data.{key}: expected one of the data set's features; did you mean {nearest(name, features.keys())!r}? "
+            f"Received: {name!r}"
+        )
+    return features[name]
+
+
+def _kind(feature) -> str:
+    return " ".join(repr(feature).split())[:120]
+
+
+def _is_scalar(feature, *kinds) -> bool:
+    return feature.shape == () and any(np.issubdtype(feature.np_dtype, kind) for kind in kinds)
+
+
+def _read(builder, name, labels, attributes):
+    """labels bool (n, K), ids (n strings, or none), groups int (n,) or None of one split, without its images."""
+    import tensorflow as tf
+
+    features = builder.info.features
+    id_names = [key for key in _ID_FEATURES if key in features and _is_scalar(features[key], np.integer, np.object_)]
+    wanted = {labels, *id_names[:1]} | ({"identity"} & set(features.keys()))
+
+    def columns(batch):
+        found = {"labels": batch[labels]}
+        if isinstance(found["labels"], dict):
+            found["labels"] = tf.stack([batch[labels][attribute] for attribute in attributes], axis=-1)
+        if id_names:
+            found["ids"] = batch[id_names[0]]
+        identity = batch.get("identity")
+        if isinstance(identity, dict) and len(identity) == 1:
+            (identity,) = identity.values()
+        if isinstance(identity, tf.Tensor) and identity.shape.rank == 1 and identity.dtype.is_integer:
+            found["groups"] = identity
+        return found
+
+    try:
+        batches = list(_in_order(builder, name, dict.fromkeys(wanted, True)).batch(1024).map(columns).as_numpy_iterator())
+    except tf.errors.OpError as error:
+        reason = str(error.message).splitlines()[0]
+        raise UserError(f"{builder.data_path}: expected readable records of {name!r}. Received: {reason}") from None
+    found = {key: np.concatenate([batch[key] for batch in batches]) for key in (batches[0] if batches else ())}
+    ids = [each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in found.get("ids", ())]
+    return found.get("labels", np.zeros((0, len(attributes)), bool)), ids, found.get("groups")
+
+
+def _reader(builder, name, image):
+    def images():
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
+
+        from mam_keras.data import images
+
+        with _quiet():
+            encoded = _in_order(builder, name, {image: True}, {image: tfds.decode.SkipDecoding()})
+        return encoded.map(
+            lambda example: images.decode(example[image]), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+
+    return images
+
+
+def _in_order(builder, name, wanted, decoders=None):
+    """The wanted features of a split's examples, in the order of its files."""
+    import tensorflow_datasets as tfds
+
+    return builder.as_dataset(
+        split=name,
+        shuffle_files=False,
+        decoders=tfds.decode.PartialDecoding(wanted, decoders=decoders),
+        read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+    )
+
+
+def _fingerprint(builder, name) -> str:
+    digest = hashlib.sha256(f"{builder.info.full_name} {name}".encode())
+    for path in builder.info.splits[name].filepaths:
+        digest.update(f"{path.name}\0{stamp(path)}\n".encode())
+    return digest.hexdigest()
