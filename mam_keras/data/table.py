@@ -5,12 +5,13 @@ Its parts serve any list of image files with labels: `celeba` reads its own list
 
 import codecs
 import csv
+import functools
 import hashlib
 import io
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -55,20 +56,24 @@ def load(settings: config.TableData) -> Source:
     columns = [header.index(name) for name in names]
     splits, groups, numbers = [], [], {}
     for line, cells in rows:
-        where = f"{path}, line {line}"
         if len(cells) != len(header):
-            raise UserError(f"{where}: expected {len(header)} cells, as in the header. Received: {len(cells)}")
+            raise UserError(
+                f"{path}, line {line}: expected {len(header)} cells, as in the header. Received: {len(cells)}"
+            )
         key = collected.add(line, cells[image], [cells[column] for column in columns])
         if group is not None:
             key = cells[group]
             if not key:
-                raise UserError(f"{where}, column {header[group]!r}: expected a group. Received: an empty cell")
+                raise UserError(
+                    f"{path}, line {line}, column {header[group]!r}: expected a group. Received: an empty cell"
+                )
             groups.append(numbers.setdefault(key, len(numbers)))
         if split is None:
             splits.append(_drawn(key, settings.shares))
         elif (name := SPLIT_NAMES.get(cells[split].lower())) is None:
             raise UserError(
-                f"{where}, column {header[split]!r}: expected train, validation or test. Received: {cells[split]!r}"
+                f"{path}, line {line}, column {header[split]!r}: expected train, validation or test. "
+                f"Received: {cells[split]!r}"
             )
         else:
             splits.append(name)
@@ -127,21 +132,19 @@ class Rows:
 
     def add(self, line: int, name: str, cells: list[str]) -> str:
         """Takes one row and returns the image's name with `.` and doubled `/` removed."""
-        where = f"{self._path}, line {line}"
         if not name or _OUTSIDE.search(name):
-            raise UserError(f"{where}: expected an image's path, relative, with '/', without '..'. Received: {name!r}")
+            raise self._error(line, "expected an image's path, relative, with '/' and without '..'", repr(name))
         name = posixpath.normpath(name)
         if name in self.lines:
-            raise UserError(f"{where}: expected every image once. Received: {name!r}, also in line {self.lines[name]}")
+            raise self._error(line, "expected every image once", f"{name!r}, also in line {self.lines[name]}")
         if len(cells) != len(self._attributes):
-            raise UserError(f"{where}: expected {len(self._attributes)} labels. Received: {len(cells)}")
+            raise self._error(line, f"expected {len(self._attributes)} labels", str(len(cells)))
         try:
             self._codes += bytes(map(_CODES.__getitem__, cells))
         except KeyError as error:
-            column = self._attributes[cells.index(error.args[0])]
-            raise UserError(
-                f"{where}, column {column!r}: expected 1 or 0, or 1 or -1. Received: {error.args[0]!r}"
-            ) from None
+            (text,) = error.args
+            column = self._attributes[cells.index(text)]
+            raise self._error(line, f"expected 1 or 0, or 1 or -1, as {column!r}", repr(text)) from None
         self.lines[name] = line
         return name
 
@@ -152,9 +155,10 @@ class Rows:
         if zero.any() and minus.any():
             text, at = max(("0", int(zero.argmax())), ("-1", int(minus.argmax())), key=lambda first: first[1])
             row, column = divmod(at, len(self._attributes))
-            raise UserError(
-                f"{self._path}, line {list(self.lines.values())[row]}, column {self._attributes[column]!r}: expected "
-                f"either 0 or -1 for no throughout the file. Received: {text} after {'-1' if text == '0' else '0'}"
+            raise self._error(
+                list(self.lines.values())[row],
+                f"expected either 0 or -1 for no throughout the file, as {self._attributes[column]!r} too",
+                f"{text} after {'-1' if text == '0' else '0'}",
             )
         return codes == 1
 
@@ -168,24 +172,33 @@ class Rows:
 
         Raises `UserError` if the folder holds none of the images; single missing ones are left to who reads them.
         """
-        ids, labels = np.array(list(self.lines)), self.labels()
-        stamps = [stamp(f"{folder}/{name}") for name in self.lines]
+        names, labels = list(self.lines), self.labels()
+        prefix = f"{folder}/"
+        stamps = [stamp(prefix + name) for name in names]
         if not any(stamps):
             raise UserError(
-                f"{folder}: expected the images that {self._path} lists, such as {str(ids[0])!r}. "
-                f"Received: none of {len(ids)} is there"
+                f"{folder}: expected the images that {self._path} lists, such as {names[0]!r}. "
+                f"Received: none of {len(names)} is there"
             )
         splits = {}
-        for name in SPLITS:
-            rows = np.flatnonzero(assignment == name)
+        for split in SPLITS:
+            rows = np.flatnonzero(assignment == split)
             if len(rows):
-                digest = hashlib.sha256(name.encode())
-                for row in rows:
-                    digest.update(f"{ids[row]}\0{stamps[row]}\n".encode())
-                groups_of_split = None if groups is None else groups[rows]
-                images = _reader(str(folder), ids[rows])
-                splits[name] = Split(ids[rows], labels[rows], images, groups_of_split, digest.hexdigest())
+                ids = [names[row] for row in rows]
+                digest = hashlib.sha256(split.encode())
+                for row, name in zip(rows, ids, strict=True):
+                    digest.update(f"{name}\0{stamps[row]}\n".encode())
+                splits[split] = Split(
+                    ids=np.array(ids),
+                    labels=labels[rows],
+                    images=functools.partial(_read, prefix, ids),
+                    groups=None if groups is None else groups[rows],
+                    fingerprint=digest.hexdigest(),
+                )
         return splits
+
+    def _error(self, line: int, expected: str, received: str) -> UserError:
+        return UserError(f"{self._path}, line {line}: {expected}. Received: {received}")
 
 
 def read_text(path: Path) -> str:
@@ -210,9 +223,7 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             if any(cells):
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise UserError(
-            f"{path}, line {reader.line_num}: expected comma-separated values. Received: {error}"
-        ) from None
+        raise UserError(f"{path}, line {reader.line_num}: expected comma-separated values. Received: {error}") from None
 
 
 def stamp(path: str) -> tuple[int, int] | None:
@@ -224,10 +235,7 @@ def stamp(path: str) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-def _reader(folder: str, names: np.ndarray) -> Callable:
-    def images():
-        from mam_keras.data import images  # TensorFlow takes seconds to import; a mistake in a table is told before
+def _read(prefix: str, names: list[str]):
+    from mam_keras.data import images  # TensorFlow takes seconds to import; a mistake in a table is told before
 
-        return images.read_files([f"{folder}/{name}" for name in names])
-
-    return images
+    return images.read_files([prefix + name for name in names])

@@ -69,10 +69,11 @@ def _prepared(settings):
     name, directory = settings.builder, settings.directory
     try:
         return tfds.core.read_only_builder.builder_from_files(name, data_dir=directory)
-    except ValueError as error:
-        raise UserError(f"data.builder: expected NAME[/CONFIG][:VERSION]. Received: {str(error).splitlines()[0]}") from None
     except tfds.core.DatasetNotFoundError:
         pass
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"data.builder: expected NAME[/CONFIG][:VERSION] of one data set. Received: {reason}") from None
     where = "TensorFlow Datasets' own folder" if directory is None else directory
     command = f"tfds build {shlex.quote(name)}" + (f" --data_dir {shlex.quote(directory)}" if directory else "")
     known = tfds.list_builders(with_community_datasets=False)
@@ -95,12 +96,10 @@ def _expect_image(name, features):
 def _attributes(name, features) -> tuple[str, ...]:
     feature = _feature("labels", name, features)
     if hasattr(feature, "keys") and all(_is_scalar(part, np.bool_) for part in feature.values()):
-        return tuple(feature.keys())
+        return tuple(sorted(feature.keys()))  # the files keep no order
     if len(feature.shape) == 1 and feature.shape[0] and feature.np_dtype == np.bool_:
         return tuple(f"attribute_{number}" for number in range(feature.shape[0]))
-    raise UserError(
-        f"data.labels: expected a dictionary or a vector of booleans. Received: {name!r}, {_kind(feature)}"
-    )
+    raise UserError(f"data.labels: expected a dictionary or a vector of booleans. Received: {name!r}, {_kind(feature)}")
 
 
 def _feature(key, name, features):
@@ -142,7 +141,9 @@ def _read(builder, name, labels, attributes):
         return found
 
     try:
-        batches = list(_in_order(builder, name, dict.fromkeys(wanted, True)).batch(1024).map(columns).as_numpy_iterator())
+        batches = list(
+            _in_order(builder, name, dict.fromkeys(wanted, True)).batch(1024).map(columns).as_numpy_iterator()
+        )
     except tf.errors.OpError as error:
         reason = str(error.message).splitlines()[0]
         raise UserError(f"{builder.data_path}: expected readable records of {name!r}. Received: {reason}") from None

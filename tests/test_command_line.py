@@ -1,0 +1,108 @@
+"""Exit codes and the one line of every way to end. (Signals in the middle of a training: `fit/test_resume.py`.)"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+OPENING = """
+import os, signal, sys
+from mam_keras import command_line
+from mam_keras.errors import RunError, UserError
+
+def stop(number):
+    print("working")
+    os.kill(os.getpid(), number)
+    signal.pause()
+
+def fail(error):
+    raise error
+
+"""
+SHOWS_WHERE = "(MAM_KERAS_DEBUG=1 shows where)"
+
+
+def python(program, **environment):
+    """Runs a program that ends by `command_line.run`."""
+    command = [sys.executable, "-c", OPENING + program]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "main, code, line",
+    [
+        ("print('working')", 0, ""),
+        ("fail(UserError('a.yaml: expected this. Received: that'))", 2, "error: a.yaml: expected this. Received: that"),
+        ("fail(UserError('a file name\\nof two lines'))", 2, "error: a file name of two lines"),
+        ("fail(RunError('the loss became nan'))", 1, "error: the loss became nan"),
+        ("fail(OSError(28, 'No space left on device', 'a.npz'))", 1, "error: a.npz: No space left on device"),
+        ("fail(OSError(5, 'Input/output error'))", 1, "error: Input/output error"),
+        ("fail(ValueError('wrong\\nand more of it'))", 1, f"error: ValueError: wrong {SHOWS_WHERE}"),
+        ("fail(ValueError('{{node a}} wrong'))", 1, f"error: ValueError: wrong {SHOWS_WHERE}"),
+        ("fail(MemoryError())", 1, f"error: MemoryError: {SHOWS_WHERE}"),
+        ("fail(KeyboardInterrupt())", 130, "stopped; the same command carries on"),
+        ("stop(signal.SIGINT)", 130, "stopped; the same command carries on"),
+        ("stop(signal.SIGTERM)", 143, "stopped; the same command carries on"),
+        ("sys.exit(2)", 2, ""),  # as argparse does
+    ],
+)
+def test_every_end_has_its_exit_code_and_one_line(main, code, line):
+    done = python(f"command_line.run(lambda: {main})")
+    assert done.returncode == code
+    assert done.stderr == (f"{line}\n" if line else "")
+    assert done.stdout in ("", "working\n")  # nothing is lost, though stdout is no terminal
+
+
+def test_a_stop_unwinds_what_was_open(tmp_path):
+    """So that a file being written is removed, and locks are given back."""
+    program = (
+        "from mam_keras.run_directory import replacing\n"
+        "def main():\n"
+        f"    with replacing({str(tmp_path / 'a.npz')!r}) as beside:\n"
+        "        beside.write_text('half')\n"
+        "        stop(signal.SIGTERM)\n"
+        "command_line.run(main)\n"
+    )
+    assert python(program).returncode == 143
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_thread_that_still_works_does_not_hold_up_a_stop():
+    program = (
+        "import threading, time\n"
+        "def main():\n"
+        "    threading.Thread(target=time.sleep, args=(50,)).start()\n"
+        "    stop(signal.SIGTERM)\n"
+        "command_line.run(main)\n"
+    )
+    assert python(program).returncode == 143
+
+
+def test_the_traceback_is_there_for_who_asks():
+    done = python("command_line.run(lambda: fail(ValueError('wrong')))", MAM_KERAS_DEBUG="1")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.endswith(f"error: ValueError: wrong {SHOWS_WHERE}\n")
+
+
+def test_a_reader_that_leaves_is_no_traceback():
+    program = "command_line.run(lambda: [print('x' * 10000, flush=True) for _ in range(100)])"
+    command = [sys.executable, "-c", OPENING + program]
+    writer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with writer:
+        writer.stdout.close()
+        assert "Traceback" not in (lines := writer.stderr.read())
+    assert lines.splitlines()[0] == "error: Broken pipe"
+    assert writer.returncode == 1
+
+
+def test_fit_without_arguments_says_how_it_is_used():
+    done = subprocess.run([sys.executable, "-m", "mam_keras.fit"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: python -m mam_keras.fit")
+    assert done.stderr.splitlines()[-1].endswith("error: the following arguments are required: CONFIG.yaml")
+    assert done.stdout == ""

@@ -1,0 +1,225 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from mam_keras import config
+from mam_keras.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+TINY = """
+name: tiny
+data:
+  source: table
+  file: table.csv
+  image_size: 32
+model:
+  front_end: [4, 4]
+  dilations: [1, 2]
+"""
+
+
+def load(tmp_path, text=TINY, *overrides):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(text)
+    return config.load(path, list(overrides))
+
+
+def refused(tmp_path, text=TINY, *overrides):
+    """The one line with which a configuration is refused, less the folder it is in."""
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, text, *overrides)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line.replace(f"{tmp_path}/", "")
+
+
+# What is wrong, and what the line says of it.
+WRONG = {
+    "training.epochz=2": "training.epochz: unknown key; did you mean 'epochs'? Received: 2",
+    "training.learningrate=2": "training.learningrate: unknown key; did you mean 'learning_rate'? Received: 2",
+    "loss.lamda=1": "loss.lamda: unknown key; did you mean 'lambda'? Received: 1",
+    "data.imagesize=64": "data.imagesize: unknown key; did you mean 'image_size'? Received: 64",
+    "data.seed=1": "data.seed: unknown key; known here: image_size, attributes, limit, ",  # of another source
+    "trainin={}": "trainin: unknown key; did you mean 'training'? Received: {}",
+    "xyz.key=1": "xyz: unknown key; known here: name, seed, data, model, loss, training, evaluation.",
+    "training.epochs=many": "training.epochs: expected a valid integer. Received: 'many'",
+    "training.epochs=2.5": "training.epochs: expected a valid integer. Received: 2.5",
+    "training.epochs=true": "training.epochs: expected a valid integer. Received: True",
+    "training.epochs=": "training.epochs: expected a valid integer. Received: None",
+    "training.epochs=0": "training.epochs: expected greater than or equal to 1. Received: 0",
+    "training.learning_rate='1e-3'": "training.learning_rate: expected a valid number. Received: '1e-3'",
+    "training.learning_rate=0": "training.learning_rate: expected greater than 0. Received: 0",
+    "training.momentum=1": "training.momentum: expected less than 1. Received: 1",
+    "data.flip=1": "data.flip: expected a valid boolean. Received: 1",
+    "data.corrupt_share=1.5": "data.corrupt_share: expected less than or equal to 1. Received: 1.5",
+    "data.file=": "data.file: expected a valid string. Received: None",
+    "model.front_end=[4, 0]": "model.front_end.1: expected greater than or equal to 1. Received: 0",
+    "model.front_end=4": "model.front_end: expected a valid tuple. Received: 4",
+    "model.masks=some": "model.masks: expected 'per_feature', 'common' or 'none'. Received: 'some'",
+    "model.mask_offset=2": "model.mask_offset: expected 0 or 1. Received: 2",
+    "loss.gamma=-4": "loss.gamma: expected greater than or equal to 0. Received: -4",
+    "loss.lambda=-1e-5": "loss.lambda: expected greater than or equal to 0. Received: -1e-05",
+    "loss.alpha=.nan": "loss.alpha: expected a finite number. Received: nan",
+    "loss.beta=.inf": "loss.beta: expected a finite number. Received: inf",
+    "training=fast": "training: expected a valid dictionary or instance of Training. Received: 'fast'",
+    "name=a/b": "name: expected pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$'. Received: 'a/b'",
+    "seed=-1": "seed: expected greater than or equal to 0. Received: -1",
+    "data.source=celebs": "data.source: expected one of 'celeba', 'tfds', 'table', 'synthetic_faces'. Received: 'celebs'",
+    "data.image_size=62": "data.image_size: expected a multiple of 4 (model.front_end halves the image 2 times). "
+    "Received: 62",
+    "model.dilations=[1, 8]": "model.dilations: expected every dilation to be smaller than the feature map, which is "
+    "8 x 8. Received: 8",
+    "data.shift=16": "data.shift: expected less than half of data.image_size (32). Received: 16",
+    "data.shares=[0.5, 0.5, 0.5]": "data.shares: expected three shares that add up to 1. Received: (0.5, 0.5, 0.5)",
+    "data.shares=[0.5, 0.5]": "data.shares.2: expected a value; this key is required and was not given.",
+    "training.warmup_epochs=11": "training.warmup_epochs: expected at most training.epochs (10). Received: 11",
+}
+
+
+@pytest.mark.parametrize("override", WRONG)
+def test_a_wrong_value_is_refused_in_one_line_with_key_value_and_expectation(tmp_path, override):
+    line = refused(tmp_path, TINY, override)
+    assert line.startswith(f"tiny.yaml with --set {override}: {WRONG[override]}")
+
+
+def test_validation_cannot_be_chosen_on_where_it_is_trained_on(tmp_path):
+    line = refused(tmp_path, TINY, "data.train_on_validation=true", "training.early_stopping=3")
+    assert "training.early_stopping: expected null where data.train_on_validation is true" in line
+    assert line.endswith("Received: 3")
+
+
+def test_a_model_without_any_classifier_is_refused(tmp_path):
+    line = refused(tmp_path, TINY, "model.attribute_heads=false", "model.multi_label_head=false")
+    assert "model.attribute_heads: expected attribute_heads or multi_label_head to be true" in line
+
+
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        ("name: a\nname: b\n", "tiny.yaml, line 2: expected YAML. Received: the key 'name' stands twice"),
+        (TINY + "model:\n  channels: 4\n", "tiny.yaml, line 10: expected YAML. Received: the key 'model' stands twice"),
+        ("name: [a\n", "tiny.yaml, line 2: expected YAML. Received: expected ',' or ']', but got '<stream end>'"),
+        ("name:\n\t- a\n", "tiny.yaml, line 2: expected YAML. Received: found character '\\t'"),
+        ("{a: 1}: 2\n", "tiny.yaml: expected YAML. Received: unhashable type: 'dict'"),
+        ("name: !!python/object/apply:os.system [true]\n", "tiny.yaml, line 1: expected YAML. Received: could not"),
+        ("- name\n", "tiny.yaml: expected a mapping of sections. Received: list"),
+        ("", "tiny.yaml: expected a mapping of sections. Received: NoneType"),
+        ("name: tiny\n", "tiny.yaml: data: expected a value; this key is required and was not given."),
+        ("name: tiny\ndata:\n", "tiny.yaml: data: expected"),
+        ("name: tiny\ndata: {image_size: 32}\n", "tiny.yaml: data.source: expected one of celeba, tfds, table, "),
+        ("name: tiny\ndata: {source: celeba}\n", "tiny.yaml: data.directory: expected a value; this key is required"),
+        (TINY + "1: 2\n", "tiny.yaml: 1: expected"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_refused_with_its_line(tmp_path, text, line):
+    assert refused(tmp_path, text).startswith(line)
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path):
+    for path, reason in ((tmp_path / "none.yaml", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(UserError, match=f"^{path}: expected a readable YAML file. Received: {reason}$"):
+            config.load(path)
+    (tmp_path / "latin.yaml").write_bytes("name: café".encode("latin-1"))
+    with pytest.raises(UserError, match="latin.yaml: expected a readable YAML file. Received: not UTF-8 text$"):
+        config.load(tmp_path / "latin.yaml")
+
+
+@pytest.mark.parametrize(
+    "override, line",
+    [
+        ("training.epochs", "--set: expected section.key=value. Received: 'training.epochs'"),
+        ("=3", "--set: expected section.key=value. Received: '=3'"),
+        ("name.first=3", "--set name.first=3: expected 'name' to be a section, but it is a single value"),
+        ("training.epochs=[", "--set training.epochs=[, line 1: expected YAML. Received: "),
+    ],
+)
+def test_a_malformed_override_is_refused(tmp_path, override, line):
+    assert refused(tmp_path, TINY, override).startswith(line)
+
+
+def test_several_mistakes_are_counted(tmp_path):
+    assert refused(tmp_path, TINY, "training.epochs=0", "training.batch_size=0").endswith("Received: 0 (and 1 more)")
+
+
+def test_numbers_in_exponent_form_are_numbers(tmp_path):
+    text = TINY + "loss: {lambda: 1e-5, gamma: 2E+1}\ntraining: {learning_rate: 5e-4}\n"
+    settings = load(tmp_path, text, "training.weight_decay=1e-2")
+    assert settings.loss.lambda_ == 0.00001
+    assert settings.loss.gamma == 20.0
+    assert settings.training.learning_rate == 0.0005
+    assert settings.training.weight_decay == 0.01
+
+
+def test_overrides_change_the_file_and_the_last_one_wins(tmp_path):
+    settings = load(tmp_path, TINY, "data.image_size=64", "data.image_size=16", "model.dilations=[1]", "seed=3")
+    assert settings.data.image_size == 16
+    assert settings.model.dilations == (1,)
+    assert settings.seed == 3
+    assert settings.model.feature_size(settings.data.image_size) == 4
+
+
+@pytest.mark.xfail(strict=True, reason="YAML 1.1 reads on and off as true and false")
+@pytest.mark.parametrize("word", ["on", "off"])
+def test_on_and_off_are_words(tmp_path, word):
+    assert load(tmp_path, TINY, f"training.xla={word}").training.xla == word
+
+
+def test_a_configuration_cannot_be_changed(tmp_path):
+    settings = load(tmp_path)
+    for section, key in ((settings, "seed"), (settings.training, "epochs"), (settings.data, "file")):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(section, key, 1)
+    assert isinstance(settings.model.dilations, tuple)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_shipped_configuration_comes_back_from_yaml(tmp_path, path):
+    settings = config.load(path)
+    assert settings.name == path.stem
+    (tmp_path / "again.yaml").write_text(settings.to_yaml())
+    again = config.load(tmp_path / "again.yaml")
+    assert again == settings
+    assert again.to_yaml() == settings.to_yaml()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_shipped_configuration_opens_with_the_command_that_runs_it(path):
+    text = path.read_text()
+    comment = text[: re.search(r"^[^#]", text, re.MULTILINE).start()]
+    assert f"#     python -m mam_keras.fit configs/{path.name}" in comment
+
+
+def test_three_configurations_are_shipped():
+    assert {"celeba", "celeba_small", "demo"} <= {path.stem for path in CONFIGS}
+
+
+def test_the_papers_configuration_has_the_papers_values():
+    settings = config.load(ROOT / "configs/celeba.yaml")
+    loss = settings.loss
+    assert (loss.alpha, loss.beta, loss.gamma, loss.lambda_) == (1, 1, 4, 1e-5)
+    assert settings.model.channels == 128
+    assert settings.model.feature_size(settings.data.image_size) == 32
+    assert settings.data.train_on_validation
+
+
+def test_neither_tensorflow_nor_keras_is_imported_to_refuse_a_configuration(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    program = (
+        "import runpy, sys\n"
+        f"sys.argv = ['fit', {str(tmp_path / 'tiny.yaml')!r}, '--set', 'training.epochz=2']\n"
+        "try:\n"
+        "    runpy.run_module('mam_keras.fit', run_name='__main__')\n"
+        "finally:\n"
+        "    print(sorted({'tensorflow', 'keras'} & {name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == "[]\n"
+    assert "training.epochz: unknown key; did you mean 'epochs'? Received: 2" in done.stderr
+    assert done.stderr.count("\n") == 1
