@@ -113,7 +113,7 @@ class Loss(Section):
     beta: NonNegative = 1.0
     gamma: NonNegative = 4.0
     lambda_: NonNegative = Field(1e-5, alias="lambda")
-    reconstruction: Literal["sum", "position_mean", "mean"] = "position_mean"  # how L_r joins an image's errors
+    reconstruction: Literal["sum", "position_mean", "mean"] = "mean"  # how L_r joins an image's squared errors
     class_weights: Literal["none", "balanced"] = "none"
 
 

@@ -34,7 +34,15 @@ def test_both_heads_reach_95_percent_balanced_accuracy_on_test(demo):
 
 def test_run_directory_holds_what_the_readme_lists(demo):
     run = demo[0] / "runs/demo"
-    files = {"config.yaml", "environment.json", "model.keras", "history.csv", "evaluation.json", "predictions.npz", "logs"}
+    files = {
+        "config.yaml",
+        "environment.json",
+        "model.keras",
+        "history.csv",
+        "evaluation.json",
+        "predictions.npz",
+        "logs",
+    }
     assert {entry.name for entry in run.iterdir()} == files
     with (run / "history.csv").open() as file:
         rows = list(csv.DictReader(file))

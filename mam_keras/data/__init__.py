@@ -68,7 +68,7 @@ def nearest(name, known) -> str:
 def some(names, most=3) -> str:
     """The first few names, and how many more there are: 'a, b, c and 7 more'."""
     more = len(names) - most
-    return ", ".join(str(name) for name in names[:most]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(" ".join(name.split()) for name in names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _joined(train: Split, validation: Split) -> Split:
@@ -117,5 +117,5 @@ def _warnings(attributes, splits) -> list[str]:
     if grouped:
         _, times = np.unique(np.concatenate(grouped), return_counts=True)
         if divided := np.count_nonzero(times > 1):
-            notes.append(f"{divided} groups have images in more than one split, which are then not independent")
+            notes.append(f"groups with images in more than one split, which are then not independent: {divided}")
     return notes

@@ -117,9 +117,9 @@ def _partition(directory: Path) -> tuple[Path, dict[str, tuple[int, str]]]:
     partition = {}
     for line, name, number in _pairs(path, lines, "0, 1 or 2"):
         if number not in _PARTITION:
-            raise UserError(f"{path}, line {line}: expected 0, 1 or 2 for {name}. Received: {number!r}")
+            raise UserError(f"{path}, line {line}: expected 0, 1 or 2 for {name!r}. Received: {number!r}")
         if name in partition:
-            raise UserError(f"{path}, line {line}: expected every image once. Received: {name} again")
+            raise UserError(f"{path}, line {line}: expected every image once. Received: {name!r} again")
         partition[name] = line, _PARTITION[number]
     return path, partition
 
@@ -132,10 +132,10 @@ def _groups(directory: Path, attributes_path: Path, lines: dict[str, int]) -> np
     people = {}
     for line, name, number in _pairs(path, _text_rows(path), "a person's number"):
         if not number.isdecimal():
-            raise UserError(f"{path}, line {line}: expected a person's number for {name}. Received: {number!r}")
+            raise UserError(f"{path}, line {line}: expected a person's number for {name!r}. Received: {number!r}")
         if people.setdefault(name, int(number)) != int(number):
             raise UserError(
-                f"{path}, line {line}: expected one person for {name}. Received: {number} after {people[name]}"
+                f"{path}, line {line}: expected one person for {name!r}. Received: {number} after {people[name]}"
             )
     _expect_rows(attributes_path, lines, path, people)
     return np.array([people[name] for name in lines])

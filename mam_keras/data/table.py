@@ -144,7 +144,7 @@ class Rows:
         except KeyError as error:
             (text,) = error.args
             column = self._attributes[cells.index(text)]
-            raise self._error(line, f"expected 1 or 0, or 1 or -1, as {column!r}", repr(text)) from None
+            raise self._error(line, "expected 1 or 0, or 1 or -1", repr(text), column) from None
         self.lines[name] = line
         return name
 
@@ -155,11 +155,8 @@ class Rows:
         if zero.any() and minus.any():
             text, at = max(("0", int(zero.argmax())), ("-1", int(minus.argmax())), key=lambda first: first[1])
             row, column = divmod(at, len(self._attributes))
-            raise self._error(
-                list(self.lines.values())[row],
-                f"expected either 0 or -1 for no throughout the file, as {self._attributes[column]!r} too",
-                f"{text} after {'-1' if text == '0' else '0'}",
-            )
+            line, received = list(self.lines.values())[row], f"{text} after {'-1' if text == '0' else '0'}"
+            raise self._error(line, "expected no to be 0, or -1, throughout", received, self._attributes[column])
         return codes == 1
 
     def splits(self, folder: Path, assignment: np.ndarray, groups: np.ndarray | None) -> dict[str, Split]:
@@ -197,8 +194,9 @@ class Rows:
                 )
         return splits
 
-    def _error(self, line: int, expected: str, received: str) -> UserError:
-        return UserError(f"{self._path}, line {line}: {expected}. Received: {received}")
+    def _error(self, line: int, expected: str, received: str, column: str | None = None) -> UserError:
+        where = f"{self._path}, line {line}" + (f", column {column!r}" if column else "")
+        return UserError(f"{where}: {expected}. Received: {received}")
 
 
 def read_text(path: Path) -> str:

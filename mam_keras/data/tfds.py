@@ -4,6 +4,7 @@ Reads prepared files only: runs no builder's code, downloads nothing.
 """
 
 import contextlib
+import functools
 import hashlib
 import logging
 import shlex
@@ -36,7 +37,11 @@ def load(settings: config.TFDSData) -> Source:
         _expect_image(settings.image, features)
         attributes = _attributes(settings.labels, features)
         # The later name wins, so "validation" does if there is also a "val" or "valid".
-        names = {SPLIT_NAMES[name]: name for name in sorted(builder.info.splits) if name in SPLIT_NAMES}
+        names = {
+            SPLIT_NAMES[name]: name
+            for name, split in sorted(builder.info.splits.items())
+            if name in SPLIT_NAMES and split.num_examples
+        }
         read = {split: _read(builder, name, settings.labels, attributes) for split, name in names.items()}
     given = [name for _, ids, _ in read.values() for name in ids]
     unique = len(set(given)) == len(given)
@@ -44,7 +49,7 @@ def load(settings: config.TFDSData) -> Source:
     for split, (labels, ids, groups) in read.items():
         if not (unique and len(ids)):
             ids = [f"{split}-{number:06}" for number in range(len(labels))]
-        images = _reader(builder, names[split], settings.image)
+        images = functools.partial(_images, builder, names[split], settings.image)
         splits[split] = Split(np.array(ids), labels, images, groups, _fingerprint(builder, names[split]))
     return Source(attributes, splits)
 
@@ -94,10 +99,14 @@ def _expect_image(name, features):
 
 
 def _attributes(name, features) -> tuple[str, ...]:
+    import tensorflow_datasets as tfds
+
     feature = _feature("labels", name, features)
-    if hasattr(feature, "keys") and all(_is_scalar(part, np.bool_) for part in feature.values()):
-        return tuple(sorted(feature.keys()))  # the files keep no order
-    if len(feature.shape) == 1 and feature.shape[0] and feature.np_dtype == np.bool_:
+    parts = feature.items() if isinstance(feature, tfds.features.FeaturesDict) else ()
+    if parts and all(_is_scalar(part, np.bool_) for _, part in parts):
+        return tuple(sorted(name for name, _ in parts))  # their order in TFDS's files means nothing
+    is_vector = isinstance(feature.shape, tuple) and len(feature.shape) == 1 and feature.shape[0]  # None: it varies
+    if is_vector and feature.np_dtype == np.bool_:
         return tuple(f"attribute_{number}" for number in range(feature.shape[0]))
     raise UserError(f"data.labels: expected a dictionary or a vector of booleans. Received: {name!r}, {_kind(feature)}")
 
@@ -124,48 +133,52 @@ def _read(builder, name, labels, attributes):
     import tensorflow as tf
 
     features = builder.info.features
-    id_names = [key for key in _ID_FEATURES if key in features and _is_scalar(features[key], np.integer, np.object_)]
-    wanted = {labels, *id_names[:1]} | ({"identity"} & set(features.keys()))
+    id_name = next(
+        (key for key in _ID_FEATURES if key in features and _is_scalar(features[key], np.integer, np.object_)), None
+    )
+    has_groups = "identity" in features and _is_scalar(_only(features["identity"]), np.integer)
+    wanted = {labels: True} | ({id_name: True} if id_name else {}) | ({"identity": True} if has_groups else {})
 
     def columns(batch):
-        found = {"labels": batch[labels]}
-        if isinstance(found["labels"], dict):
-            found["labels"] = tf.stack([batch[labels][attribute] for attribute in attributes], axis=-1)
-        if id_names:
-            found["ids"] = batch[id_names[0]]
-        identity = batch.get("identity")
-        if isinstance(identity, dict) and len(identity) == 1:
-            (identity,) = identity.values()
-        if isinstance(identity, tf.Tensor) and identity.shape.rank == 1 and identity.dtype.is_integer:
-            found["groups"] = identity
+        vector = batch[labels]
+        if isinstance(vector, dict):
+            vector = tf.stack([vector[attribute] for attribute in attributes], axis=-1)
+        found = {"labels": vector}
+        if id_name:
+            found["ids"] = batch[id_name]
+        if has_groups:
+            found["groups"] = _only(batch["identity"])
         return found
 
     try:
-        batches = list(
-            _in_order(builder, name, dict.fromkeys(wanted, True)).batch(1024).map(columns).as_numpy_iterator()
-        )
+        batches = list(_in_order(builder, name, wanted).batch(1024).map(columns).as_numpy_iterator())
     except tf.errors.OpError as error:
         reason = str(error.message).splitlines()[0]
         raise UserError(f"{builder.data_path}: expected readable records of {name!r}. Received: {reason}") from None
-    found = {key: np.concatenate([batch[key] for batch in batches]) for key in (batches[0] if batches else ())}
+    found = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
     ids = [each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in found.get("ids", ())]
-    return found.get("labels", np.zeros((0, len(attributes)), bool)), ids, found.get("groups")
+    return found["labels"], ids, found.get("groups")
 
 
-def _reader(builder, name, image):
-    def images():
-        import tensorflow as tf
-        import tensorflow_datasets as tfds
+def _only(value):
+    """What a dictionary of one thing holds (`celeb_a` has {"Identity_No": 12}); anything else as it is."""
+    import tensorflow_datasets as tfds
 
-        from mam_keras.data import images
+    is_one = isinstance(value, (dict, tfds.features.FeaturesDict)) and len(value) == 1
+    return next(iter(value.values())) if is_one else value
 
-        with _quiet():
-            encoded = _in_order(builder, name, {image: True}, {image: tfds.decode.SkipDecoding()})
-        return encoded.map(
-            lambda example: images.decode(example[image]), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
 
-    return images
+def _images(builder, name, image):
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    from mam_keras.data import images
+
+    with _quiet():
+        encoded = _in_order(builder, name, {image: True}, {image: tfds.decode.SkipDecoding()})
+    return encoded.map(
+        lambda example: images.decode(example[image]), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
 
 
 def _in_order(builder, name, wanted, decoders=None):

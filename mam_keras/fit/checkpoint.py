@@ -28,14 +28,16 @@ def restore(path, model):
     """
     variables = _variables(model)
     try:
-        with np.load(path, allow_pickle=False) as saved:
-            if set(saved.files) != {*variables, STATE}:
-                raise ValueError("its variables are not this network's")
-            for name, variable in variables.items():
-                variable.assign(saved[name])
-            return json.loads(saved[STATE].tobytes())
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            arrays = {name: saved[name] for name in saved.files}
+        state = json.loads(arrays.pop(STATE).tobytes())
+        if {name: array.shape for name, array in arrays.items()} != {name: v.shape for name, v in variables.items()}:
+            raise ValueError("its variables are not this network's")
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise RunError(f"{path}: expected this run's checkpoint. Received: {error}; --overwrite trains again") from None
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    return state
 
 
 def _variables(model):

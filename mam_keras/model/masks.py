@@ -9,29 +9,21 @@ import math
 import keras
 from keras import ops
 
-from mam_keras.model.tiles import masked_sums, transformed_sums
+from mam_keras.model.tiles import explained_sums, masked_sums, transformed_sums
 from mam_keras.model.transformation import FAMILIES
 
 
-class _Heads(keras.Layer):
-    """K linear heads on features (N, H, W, C); what masks add is the subclasses' business.
+@keras.saving.register_keras_serializable("mam_keras")
+class PlainHeads(keras.Layer):
+    """K linear heads without masks, s^k_p = sum_c w_{k,c} F_{p,c}: the control for what masks add.
 
     Args:
         attributes: K.
-        mask_offset: o in T(M) = o + M while training: 1 as in the papers, or 0.
-        sparsity: lambda of equation 6; the layer adds lambda |M|_1, summed over positions, channels and attributes,
-            mean over the batch, to the model's losses. 0 adds nothing.
-        family: which transformation `gain` applies, a key of `transformation.FAMILIES`.
     """
 
-    def __init__(self, attributes, mask_offset=1, sparsity=0.0, family="tone_curve", **kwargs):
+    def __init__(self, attributes, **kwargs):
         super().__init__(**kwargs)
-        if family not in FAMILIES:
-            raise ValueError(f"Argument `family` must be one of {sorted(FAMILIES)}. Received: {family!r}")
         self.attributes = attributes
-        self.mask_offset = mask_offset
-        self.sparsity = sparsity
-        self.family = family
 
     def build(self, features_shape):
         self.channels = features_shape[-1]
@@ -46,6 +38,48 @@ class _Heads(keras.Layer):
         """Scores without masks, sum_c w_{k,c} F_{p,c}: (N, H, W, C) -> float32 (N, H, W, K)."""
         return ops.matmul(ops.cast(features, "float32"), ops.transpose(self.kernel))
 
+    def call(self, features):
+        """Scores: (N, H, W, C) -> float32 (N, H, W, K)."""
+        return self.base(features)
+
+    def scores(self, features, a, b):
+        """The same scores whatever `a` and `b` are: there is no mask to transform."""
+        return self.base(features)
+
+    def explain(self, features, a, b):
+        """As `PerFeatureMaskedHeads.explain`, with T(M) = 1."""
+        scores = self.base(features)
+        return scores, _importances(self.kernel, features, ops.ones_like(scores))
+
+    def compute_output_shape(self, features_shape):
+        return (*features_shape[:-1], self.attributes)
+
+    def compute_output_spec(self, features, **_):
+        return keras.KerasTensor(self.compute_output_shape(features.shape), dtype="float32")
+
+    def get_config(self):
+        return super().get_config() | {"attributes": self.attributes}
+
+
+class _MaskedHeads(PlainHeads):
+    """What both kinds of masks share.
+
+    Args:
+        attributes: K.
+        mask_offset: o in T(M) = o + M while training: 1 as in the papers, or 0.
+        sparsity: lambda of equation 6; the layer adds lambda |M|_1, summed over positions, channels and attributes,
+            mean over the batch, to the model's losses. 0 adds nothing.
+        family: which transformation `gain` applies, a key of `transformation.FAMILIES`.
+    """
+
+    def __init__(self, attributes, mask_offset=1, sparsity=0.0, family="tone_curve", **kwargs):
+        super().__init__(attributes, **kwargs)
+        if family not in FAMILIES:
+            raise ValueError(f"Argument `family` must be one of {sorted(FAMILIES)}. Received: {family!r}")
+        self.mask_offset = mask_offset
+        self.sparsity = sparsity
+        self.family = family
+
     def call(self, features, training=False):
         """Scores with T(M) = mask_offset + M: (N, H, W, C) -> float32 (N, H, W, K)."""
         gain, mask_sums = self._masked(features, training)
@@ -54,7 +88,7 @@ class _Heads(keras.Layer):
         return self.mask_offset * self.base(features) + gain
 
     def scores(self, features, a, b):
-        """Scores with T(M) = mask_offset + f_{a,b}(M), (1905.02719, equation 9).
+        """Scores with T(M) = mask_offset + f_{a,b}(M) (1905.02719, equation 9).
 
         Args:
             features: (N, H, W, C).
@@ -66,15 +100,8 @@ class _Heads(keras.Layer):
         """
         return self.mask_offset * self.base(features) + self.gain(features, a, b)
 
-    def compute_output_shape(self, features_shape):
-        return (*features_shape[:-1], self.attributes)
-
-    def compute_output_spec(self, features, training=False):
-        return keras.KerasTensor(self.compute_output_shape(features.shape), dtype="float32")
-
     def get_config(self):
         return super().get_config() | {
-            "attributes": self.attributes,
             "mask_offset": self.mask_offset,
             "sparsity": self.sparsity,
             "family": self.family,
@@ -82,7 +109,7 @@ class _Heads(keras.Layer):
 
 
 @keras.saving.register_keras_serializable("mam_keras")
-class PerFeatureMaskedHeads(_Heads):
+class PerFeatureMaskedHeads(_MaskedHeads):
     """Heads with one mask per attribute and feature, M^k = sigmoid(F W_k + b_k), of the features' shape (eq. 2).
 
     Our reading: the mask sub-network is one 1x1 convolution and a sigmoid. Masks are computed a few attributes at a
@@ -115,6 +142,21 @@ class PerFeatureMaskedHeads(_Heads):
         function = FAMILIES[self.family].function
         return transformed_sums(features, *self._weights(), lambda mask: function(mask, a, b))
 
+    def explain(self, features, a, b):
+        """What every position and every channel adds to the logits under T(M) = mask_offset + f_{a,b}(M).
+
+        Args:
+            features, a, b: as in `scores`.
+
+        Returns:
+            The scores, float32 (N, H, W, K), and the channels' importance, the mean over positions of a channel's
+            share without its sign, 1/P sum_p |w_{k,c} T(M^k)_{p,c} F_{p,c}|: float32 (N, K, C). One evaluation of the
+            masks, of which no more than a tile is held.
+        """
+        a, b = (_per_position(value, features) for value in (a, b))
+        function = FAMILIES[self.family].function
+        return explained_sums(features, *self._weights(), lambda mask: self.mask_offset + function(mask, a, b))
+
     def _weights(self):
         # Values, not variables: TensorFlow's `custom_gradient` refuses to see variables.
         return tuple(ops.copy(weight) for weight in (self.mask_kernel, self.mask_bias, self.kernel))
@@ -124,7 +166,7 @@ class PerFeatureMaskedHeads(_Heads):
 
 
 @keras.saving.register_keras_serializable("mam_keras")
-class CommonMaskedHeads(_Heads):
+class CommonMaskedHeads(_MaskedHeads):
     """Heads with one map per attribute for all features, M^k = sigmoid(F u_k + b_k): what CAM, Grad-CAM and ABN have.
 
     |M|_1 counts the map once, not once per channel (our reading).
@@ -148,8 +190,16 @@ class CommonMaskedHeads(_Heads):
 
     def gain(self, features, a, b):
         """What the transformed masks add, f_{a,b}(M^k)_p sum_c w_{k,c} F_{p,c}: float32 (N, H, W, K)."""
+        return self._transformed(features, a, b) * self.base(features)
+
+    def explain(self, features, a, b):
+        """As `PerFeatureMaskedHeads.explain`."""
+        gains = self.mask_offset + self._transformed(features, a, b)
+        return gains * self.base(features), _importances(self.kernel, features, gains)
+
+    def _transformed(self, features, a, b):
         a, b = (ops.reshape(ops.cast(value, "float32"), (-1, 1, 1, 1)) for value in (a, b))
-        return FAMILIES[self.family].function(self._masks(features), a, b) * self.base(features)
+        return FAMILIES[self.family].function(self._masks(features), a, b)
 
     def _masks(self, features):
         kernel = ops.cast(ops.transpose(self.mask_kernel), features.dtype)
@@ -160,36 +210,20 @@ class CommonMaskedHeads(_Heads):
         return masks * self.base(features), masks
 
 
-@keras.saving.register_keras_serializable("mam_keras")
-class PlainHeads(keras.Layer):
-    """Heads without masks, s^k_p = sum_c w_{k,c} F_{p,c}: the control for what masks add.
-
-    Args:
-        attributes: K.
-    """
-
-    def __init__(self, attributes, **kwargs):
-        super().__init__(**kwargs)
-        self.attributes = attributes
-        self.mask_offset = 1
-
-    build = _Heads.build
-    base = _Heads.base
-    compute_output_shape = _Heads.compute_output_shape
-    compute_output_spec = _Heads.compute_output_spec
-
-    def call(self, features):
-        """Scores: (N, H, W, C) -> float32 (N, H, W, K)."""
-        return self.base(features)
-
-    def get_config(self):
-        return super().get_config() | {"attributes": self.attributes}
-
-
 def _glorot(fan_in, fan_out):
     """Glorot's uniform initialiser of one attribute's weights; Keras would count K as a receptive field."""
     limit = math.sqrt(6.0 / (fan_in + fan_out))
     return keras.initializers.RandomUniform(-limit, limit)
+
+
+def _importances(kernel, features, gains):
+    """1/P sum_p |w_{k,c} g^k_p F_{p,c}| for gains that all channels share, (N, H, W, K): float32 (N, K, C)."""
+    positions = features.shape[1] * features.shape[2]
+    features, gains = (
+        ops.abs(ops.cast(ops.reshape(array, (-1, positions, array.shape[-1])), "float32"))
+        for array in (features, gains)
+    )
+    return ops.abs(ops.cast(kernel, "float32")) * ops.matmul(ops.transpose(gains, (0, 2, 1)), features) / positions
 
 
 def _per_position(value, features):

@@ -30,15 +30,16 @@ def masked_sums(features, mask_kernel, mask_bias, kernel, compiled=False):
 
     @ops.custom_gradient
     def sums(rows, *weights):
-        def gradient(*arguments, upstream=None):
-            return backward(arguments[0] if upstream is None else upstream, rows, *weights)
+        def gradient(*arguments, upstream=()):
+            return backward(*keras.tree.flatten((arguments, upstream)), rows, *weights)
 
-        return forward(rows, *weights), gradient
+        # Without a tape that looks on: outside a graph, TensorFlow would differentiate what XLA compiled.
+        return forward(*map(ops.stop_gradient, (rows, *weights))), gradient
 
     rows = ops.reshape(features, (-1, features.shape[-1]))
-    result = sums(rows, mask_kernel, mask_bias, kernel)
+    masked, mask_sums = sums(rows, mask_kernel, mask_bias, kernel)
     shape = (-1, *features.shape[1:3], kernel.shape[0])
-    return ops.reshape(result[0], shape), ops.reshape(result[1], shape)
+    return ops.reshape(masked, shape), ops.reshape(mask_sums, shape)
 
 
 def transformed_sums(features, mask_kernel, mask_bias, kernel, transform):
@@ -56,21 +57,44 @@ def transformed_sums(features, mask_kernel, mask_bias, kernel, transform):
     return ops.reshape(sums, (-1, *features.shape[1:3], kernel.shape[0]))
 
 
+def explained_sums(features, mask_kernel, mask_bias, kernel, transform):
+    """As `transformed_sums`, and beside the sums over channels the mean over positions of each channel's magnitude.
+
+    Returns:
+        Two arrays, float32: sum_c w_{k,c} f(M^k)_{p,c} F_{p,c}, (N, H, W, K), and
+        1/P sum_p |w_{k,c} f(M^k)_{p,c} F_{p,c}|, (N, K, C).
+    """
+    _, height, width, channels = features.shape
+    attributes = kernel.shape[0]
+    rows = ops.reshape(features, (-1, channels))
+
+    def tile_sums(tile):
+        products = transform(_masks(rows, *tile[:2])) * _weighted(rows, tile[2])
+        by_image = ops.reshape(ops.abs(products), (-1, height * width, *tile[2].shape))
+        return ops.sum(products, axis=-1), ops.mean(by_image, axis=1)
+
+    sums, magnitudes = ops.map(tile_sums, _tiles(mask_kernel, mask_bias, kernel))
+    magnitudes = ops.reshape(ops.transpose(magnitudes, (1, 0, 2, 3)), (-1, attributes, channels))
+    return ops.reshape(_untile(sums), (-1, height, width, attributes)), magnitudes
+
+
 def _forward(rows, mask_kernel, mask_bias, kernel):
     def tile_sums(tile):
         masks = _masks(rows, *tile[:2])
         return ops.sum(masks * _weighted(rows, tile[2]), axis=-1), ops.sum(masks, axis=-1)
 
     masked, mask_sums = ops.map(tile_sums, _tiles(mask_kernel, mask_bias, kernel))
-    return ops.stack([_untile(masked), _untile(mask_sums)])
+    return _untile(masked), _untile(mask_sums)
 
 
-def _backward(upstream, rows, mask_kernel, mask_bias, kernel):
+def _backward(masked, mask_sums, rows, mask_kernel, mask_bias, kernel):
     tiles = _tiles(mask_kernel, mask_bias, kernel)
     count, tile = tiles[2].shape[:2]
     channels = rows.shape[-1]
-    # (2, R, K) -> (2, tiles, R, attributes of a tile)
-    upstream = ops.transpose(ops.reshape(upstream, (2, -1, count, tile)), (0, 2, 1, 3))
+
+    def by_tile(upstream):
+        """(R, K) -> (tiles, R, attributes of a tile)."""
+        return ops.transpose(ops.reshape(upstream, (-1, count, tile)), (1, 0, 2))
 
     def add_tile(index, gradients):
         features_gradient, kernels, biases, weights = gradients
@@ -93,7 +117,7 @@ def _backward(upstream, rows, mask_kernel, mask_bias, kernel):
         )
 
     # Keras's `scan` would collect the weights' gradients, but on TensorFlow it asks them to have the carry's shape.
-    per_tile = (*tiles, upstream[0], upstream[1])
+    per_tile = (*tiles, by_tile(masked), by_tile(mask_sums))
     initial = tuple(ops.zeros_like(array, dtype="float32") for array in (rows, *tiles))
     features_gradient, kernels, biases, weights = ops.fori_loop(0, count, add_tile, initial)
     kernels = ops.transpose(ops.reshape(kernels, (count, channels, tile, channels)), (0, 2, 1, 3))

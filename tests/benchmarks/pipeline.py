@@ -30,7 +30,7 @@ from tests.benchmarks.timing import interleaved, machine, row, seconds
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.pipeline", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser("python -m tests.benchmarks.pipeline", description=__doc__.splitlines()[0])
     parser.add_argument("--directory", required=True, help="CelebA in its official layout")
     parser.add_argument("--images", type=int, default=4000, help="how many of the training images")
     parser.add_argument("--repeats", type=int, default=5)

@@ -27,7 +27,7 @@ def branches(heads, pooling, features_shape, transform=None):
             heads.channels,
             1,
             activation="sigmoid",
-            activity_regularizer=lambda masks: heads.sparsity * ops.mean(ops.sum(masks, axis=(1, 2, 3))),
+            activity_regularizer=keras.regularizers.L1(heads.sparsity),  # Keras divides it by the batch
             name=f"mask.{k}",
         )(features)
         transformed = heads.mask_offset + (mask if transform is None else transform(mask))

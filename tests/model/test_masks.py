@@ -38,9 +38,7 @@ def expected_masks(layer):
 
 
 def expected_scores(layer, transform):
-    return equations.scores(
-        FEATURES, weights_of(layer)["kernel"], layer.mask_offset + transform(expected_masks(layer))
-    )
+    return equations.scores(FEATURES, weights_of(layer)["kernel"], layer.mask_offset + transform(expected_masks(layer)))
 
 
 def column(value):
@@ -108,7 +106,7 @@ def test_scores_transform_the_masks(layer_class, a, b, mask_offset):
     expected = expected_scores(layer, lambda masks: equations.tone_curve(masks, column(a), column(b)))
     actual = layer.scores(FEATURES, a, b)
     assert actual.dtype == "float32"
-    assert relative_error(actual, expected) < 3e-6
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 @masked_heads
@@ -124,9 +122,29 @@ def test_all_values_of_a_follow_from_one_evaluation(layer_class, mask_offset):
     layer = heads(layer_class, mask_offset)
     base, gain = layer.base(FEATURES), layer.gain(FEATURES, 1.0, 2.0)
     for a in (0.0, 0.5, 3.0):
-        np.testing.assert_allclose(
-            mask_offset * base + a * gain, layer.scores(FEATURES, a, 2.0), rtol=1e-5, atol=1e-6
-        )
+        np.testing.assert_allclose(mask_offset * base + a * gain, layer.scores(FEATURES, a, 2.0), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mask_offset", [0, 1])
+@pytest.mark.parametrize("a, b", PAIRS)
+@masked_heads
+def test_explain_gives_the_scores_and_the_mean_magnitude_of_every_channel(layer_class, a, b, mask_offset):
+    layer = heads(layer_class, mask_offset)
+    scores, importances = layer.explain(FEATURES, a, b)
+    np.testing.assert_allclose(scores, layer.scores(FEATURES, a, b), rtol=1e-5, atol=1e-5)
+    factor = mask_offset + equations.tone_curve(expected_masks(layer), column(a), column(b))
+    products = weights_of(layer)["kernel"] * factor * FEATURES[:, :, :, None]
+    assert (tuple(importances.shape), importances.dtype) == ((3, 3, 5), "float32")
+    np.testing.assert_allclose(importances, np.abs(products).mean(axis=(1, 2)), rtol=1e-5, atol=1e-5)
+
+
+def test_plain_heads_have_nothing_to_transform():
+    layer = randomize(built(PlainHeads(3)))
+    np.testing.assert_array_equal(layer.scores(FEATURES, 2.0, 3.0), layer.base(FEATURES))
+    scores, importances = layer.explain(FEATURES, 2.0, 3.0)
+    np.testing.assert_array_equal(scores, layer.base(FEATURES))
+    products = weights_of(layer)["kernel"] * FEATURES[:, :, :, None]
+    np.testing.assert_allclose(importances, np.abs(products).mean(axis=(1, 2)), rtol=1e-5)
 
 
 @masked_heads

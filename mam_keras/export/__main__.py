@@ -1,0 +1,32 @@
+"""`python -m mam_keras.export RUN_DIR` writes the run's SavedModel. TensorFlow is imported once all is checked."""
+
+import argparse
+
+from mam_keras import command_line, config
+from mam_keras.errors import UserError
+from mam_keras.run_directory import RunDirectory
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m mam_keras.export",
+        description="Write a finished run's model for TF Serving, as the next version in a folder of versions.",
+    )
+    parser.add_argument("run", metavar="RUN_DIR")
+    parser.add_argument("--out", metavar="DIR", help="the folder of versions; RUN_DIR/saved_model if left out")
+    arguments = parser.parse_args()
+    directory = RunDirectory(arguments.run)
+    if not directory.finished:
+        raise UserError(
+            f"{directory.path}: expected the directory of a finished run. Received: no evaluation.json in it"
+        )
+    settings = config.load(directory.config)
+
+    command_line.import_tensorflow()
+    from mam_keras.export.run import run
+
+    run(settings, directory, arguments.out or directory.path / "saved_model")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,105 @@
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from mam_keras import config
+from mam_keras.run_directory import RunDirectory
+from tests.export.client import Client
+from tests.export.encoded import encode, picture
+
+ATTRIBUTES = ("Smiling", "Eyeglasses", "Mustache", "Wearing_Hat", "Bangs")
+SAVING = "__array__ implementation doesn't accept a copy"  # Keras's way of saving, as NumPy 2 sees it
+
+
+@pytest.fixture(scope="session")
+def run_directory(tmp_path_factory):
+    """A finished run of the smallest model: 32x32 images, features 8x8 with 8 channels, 5 attributes."""
+    from mam_keras.fit.run import run
+
+    settings = config.check(
+        {
+            "name": "tiny",
+            "data": {
+                "source": "synthetic_faces",
+                "train": 64,
+                "validation": 40,
+                "test": 16,
+                "image_size": 32,
+                "attributes": ATTRIBUTES,
+            },
+            "model": {"channels": 8, "front_end": (8, 8), "dilations": (1, 2)},
+            "training": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "xla": "off"},
+            "evaluation": {"resamples": 20},
+        },
+        "tests/export",
+    )
+    directory = RunDirectory(tmp_path_factory.mktemp("run"))
+    with directory.open(settings, overwrite=False), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", SAVING, DeprecationWarning)
+        run(settings, directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def model(run_directory):
+    """The run's model, its masks driven away from 1/2, where no transformation would change them. Saved so."""
+    loaded = keras.models.load_model(run_directory.model, compile=False)
+    kernel = loaded.get_layer("attribute_scores").mask_kernel
+    kernel.assign(kernel * 8.0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", SAVING, DeprecationWarning)
+        loaded.save(run_directory.model)
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def exported(run_directory, model):
+    """`python -m mam_keras.export` on the run: the version's path, the description beside it, what was printed."""
+    command = [sys.executable, "-m", "mam_keras.export", str(run_directory.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    path = run_directory.path / "saved_model" / "1"
+    description = json.loads((path / "assets.extra" / "mam_keras.json").read_text())
+    return SimpleNamespace(path=path, description=description, printed=done.stdout)
+
+
+@pytest.fixture(scope="session")
+def server(exported):
+    """The stand-in for TF Serving: its ports and its process. It must still be there when all tests are done."""
+    command = [sys.executable, str(Path(__file__).parent / "stand_in.py"), str(exported.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        ports = json.loads(process.stdout.readline())
+        yield SimpleNamespace(grpc=f"localhost:{ports['grpc']}", rest=f"localhost:{ports['rest']}", process=process)
+        assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(timeout=20) == 0
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    return Client(server.grpc)
+
+
+@pytest.fixture(scope="session", params=["drawn", "real"])
+def photographs(request):
+    """Encoded JPEGs: 20 drawn ones of several shapes, or 200 real faces."""
+    if request.param == "drawn":
+        return [encode(picture(60 + 7 * seed, 150 - 5 * seed, seed), "JPEG") for seed in range(20)]
+    folder = request.getfixturevalue("real_faces") / "img_align_celeba"
+    return [path.read_bytes() for path in sorted(folder.iterdir())[:200]]
+
+
+@pytest.fixture(scope="session")
+def prepared(photographs):
+    """The same, prepared: uint8 (n, 32, 32, 3)."""
+    from mam_keras.data.images import decode, prepare
+
+    return np.stack([prepare(decode(photograph), 32).numpy() for photograph in photographs])

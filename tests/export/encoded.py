@@ -1,0 +1,114 @@
+"""Encoded images of every kind: sound ones, and ones that a server should survive."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+
+
+def picture(height=90, width=70, seed=0):
+    """Coarse coloured blocks, uint8 (height, width, 3)."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+    return np.kron(blocks, np.ones((8, 8, 1), np.uint8))[:height, :width]
+
+
+def encode(image, form, **options):
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    written = io.BytesIO()
+    image.save(written, form, **options)
+    return written.getvalue()
+
+
+def sound():
+    """{name: bytes}: everything that TensorFlow decodes to three channels."""
+    image = Image.fromarray(picture())
+    frames = [Image.fromarray(picture(seed=seed)) for seed in (1, 2)]
+    deep = picture()[..., 0].astype("uint16") * 257
+    return {
+        "jpeg": encode(image, "JPEG"),
+        "progressive jpeg": encode(image, "JPEG", progressive=True),
+        "grey jpeg": encode(image.convert("L"), "JPEG"),
+        "cmyk jpeg": encode(image.convert("CMYK"), "JPEG"),
+        "png": encode(image, "PNG"),
+        "transparent png": encode(image.convert("RGBA"), "PNG"),
+        "palette png": encode(image.convert("P"), "PNG"),
+        "16-bit png": encode(deep, "PNG"),
+        "gif": encode(image, "GIF"),
+        "animated gif": encode(image, "GIF", save_all=True, append_images=frames),
+        "animated gif that breaks off": encode(image, "GIF", save_all=True, append_images=frames)[:-900],
+        "bmp": encode(image, "BMP"),
+        "webp": encode(image, "WEBP"),
+        "lossless webp": encode(image, "WEBP", lossless=True),
+        "webp with exif": encode(image, "WEBP", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0"),
+        "one row": encode(picture(1, 300), "PNG"),
+        "one pixel": encode(picture(1, 1), "JPEG"),
+    }
+
+
+def huge():
+    """{name: bytes}: a few hundred bytes whose headers promise more than the limit."""
+    image, many = Image.fromarray(picture()), 20_000
+    jpeg, bmp, webp = (bytearray(encode(image, form)) for form in ("JPEG", "BMP", "WEBP"))
+    lossless = bytearray(encode(image, "WEBP", lossless=True))
+    frame = jpeg.index(b"\xff\xc0")
+    jpeg[frame + 5 : frame + 9] = struct.pack(">HH", many, many)
+    bmp[18:26] = struct.pack("<ii", many, -many)
+    webp[26:30] = struct.pack("<HH", 16_383, 16_383)
+    lossless[21:25] = struct.pack("<I", 16_382 | 16_382 << 14)
+    extended = b"RIFF\x64\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + (many - 1).to_bytes(3, "little") * 2 + bytes(70)
+    return {
+        "jpeg": bytes(jpeg),
+        "png": png(many, many),
+        "png of one row": png(2**31 - 1, 1),
+        "bmp": bytes(bmp),
+        "webp": bytes(webp),
+        "lossless webp": bytes(lossless),
+        "extended webp": extended,
+        "gif": gif([(many, many)]),
+        "gif of many frames": gif([(5000, 5000)] * 2),
+        "gif of two thin frames": gif([(65_535, 1), (1, 65_535)]),
+        "gif of many blocks": gif([(8, 8)], comment=b"\x01-" * 70_000),
+    }
+
+
+def unreadable():
+    """{name: bytes}: what is no image, or only half of one, or of a kind that is not read."""
+    image = Image.fromarray(picture())
+    see_through = Image.new("RGBA", (20, 20), (9, 9, 9, 100))
+    halves = {f"half a {form}": encode(image, form) for form in ("JPEG", "PNG", "GIF", "BMP", "WEBP")}
+    return {name: content[: len(content) // 2] for name, content in halves.items()} | {
+        "nothing": b"",
+        "zeros": bytes(100),
+        "text": b"This is no image at all, but it goes on for a while." * 3,
+        "tiff": encode(image, "TIFF"),
+        "jpeg xl": b"\xff\x0a" + bytes(100),
+        "webp with alpha": encode(see_through, "WEBP"),
+        "animated webp": encode(image, "WEBP", save_all=True, append_images=[Image.fromarray(picture(seed=1))]),
+        "only the magic of a jpeg": b"\xff\xd8\xff",
+        "only the magic of a gif": b"GIF89a",
+        "only the magic of a webp": b"RIFF\0\0\0\0WEBP",
+    }
+
+
+def png(width, height):
+    """A PNG whose header promises this size and whose data end early."""
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
+    )
+
+
+def gif(sizes, comment=b""):
+    """A GIF with frames of these sizes, each with a few pixels' data, after a comment of the given sub-blocks."""
+    colours = b"\0\0\0\xff\xff\xff"
+    frames = b"".join(
+        b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\x00" for width, height in sizes
+    )
+    return b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0x80, 0, 0) + colours + b"\x21\xfe" + comment + b"\0" + frames + b";"

@@ -1,0 +1,296 @@
+"""What is served is what Keras computes, for every signature, over gRPC from a process without Keras."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from mam_keras import config
+from mam_keras import model as network
+from mam_keras.export.signatures import signatures
+from tests.export.encoded import encode, picture
+from tests.model.examples import randomize
+
+K, C, SIZE, SIDE = 5, 8, 32, 8  # attributes, channels, side of an image, side of the feature map
+INPUTS = {
+    "serving_default": {"image"},
+    "classify_bytes": {"image_bytes"},
+    "classify_transformed": {"image", "a", "b"},
+    "classify_transformed_bytes": {"image_bytes", "a", "b"},
+    "explain": {"image", "a", "b"},
+    "explain_bytes": {"image_bytes", "a", "b"},
+}
+SHAPES = {
+    "probabilities": (K,),
+    "multi_label": (K,),
+    "valid": (),
+    "contributions": (K, SIDE, SIDE),
+    "channel_importances": (K, C),
+    "reconstruction": (SIZE, SIZE, 3),
+}
+CLASSIFIED = {"probabilities", "multi_label"}
+OUTPUTS = {name: set(SHAPES) if "explain" in name else CLASSIFIED | {"valid"} for name in INPUTS}
+OUTPUTS["serving_default"] = CLASSIFIED
+TAKING_PAIRS = [name for name, inputs in INPUTS.items() if "a" in inputs]
+
+
+def pairs(count):
+    """A different pair for every row, the identity, a = 0 and strong ones among them."""
+    random = np.random.default_rng(0)
+    a, b = random.uniform(0, 3, count).astype("float32"), np.exp(random.uniform(-2, 2, count)).astype("float32")
+    a[:3], b[:3] = (1, 0, 2), (1, 1, 8)
+    return a, b
+
+
+def inputs_of(name, photographs, prepared, count=None):
+    a, b = pairs(len(prepared))
+    return {key: {"image": prepared, "image_bytes": photographs, "a": a, "b": b}[key][:count] for key in INPUTS[name]}
+
+
+def expected(model, images, a, b):
+    """All outputs of `explain`, written out in float64 from Keras's features, masks and weights."""
+    inner = {name: np.asarray(value, "float64") for name, value in network.parts(model)(images / 255.0).items()}
+    heads, features = model.get_layer("attribute_scores"), inner["features"]
+    weights, bias = heads.kernel.numpy().astype("float64"), model.get_layer("attribute_logits").bias.numpy()
+    a, b = (value.astype("float64")[:, None, None, None] for value in (a, b))
+    products = []
+    for k in range(K):
+        mask = heads.mask(features.astype("float32"), k).numpy().astype("float64")
+        curve = np.where(mask < 0.5, (2 * mask) ** b / 2, 1 - (2 - 2 * mask) ** b / 2)
+        products.append(weights[k] * (1 + a * curve) * features)
+    products = np.stack(products, axis=1)  # (N, K, H', W', C)
+    contributions = products.sum(axis=-1)
+    return {
+        "probabilities": 1 / (1 + np.exp(-contributions.mean(axis=(2, 3)) - bias)),
+        "multi_label": 1 / (1 + np.exp(-inner["multi_label_logits"])),
+        "contributions": contributions,
+        "channel_importances": np.abs(products).mean(axis=(2, 3)),
+        "reconstruction": inner["reconstruction"],
+        "valid": np.ones(len(images), bool),
+    }
+
+
+def test_saved_model_cli_shows_every_signature_with_named_inputs(exported):
+    command = [Path(sys.executable).parent / "saved_model_cli", "show", "--all", "--dir", exported.path]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = {}
+    for text in shown.split("signature_def['")[1:]:
+        name = text.partition("'")[0]
+        found[name] = [
+            dict(re.findall(rf"{kind}\['(\w+)'\].*?shape: \((.*?)\)", text, re.DOTALL))
+            for kind in ("inputs", "outputs")
+        ]
+    del found["__saved_model_init_op"]
+    assert {name: set(shapes[0]) for name, shapes in found.items()} == INPUTS
+    assert {name: set(shapes[1]) for name, shapes in found.items()} == OUTPUTS
+    for shapes in found.values():
+        assert all(shape.startswith("-1") for named in shapes for shape in named.values())  # a batch of any size
+    assert found["serving_default"][0] == {"image": "-1, 32, 32, 3"}
+    assert found["explain"][1]["contributions"] == "-1, 5, 8, 8"
+
+
+def test_outputs_are_those_of_the_model(client, model, photographs, prepared):
+    predicted = model.predict(prepared / np.float32(255), verbose=0)
+    heads = np.concatenate(
+        [
+            predicted[name]
+            for name in network.output_names(("Smiling", "Eyeglasses", "Mustache", "Wearing_Hat", "Bangs"))
+        ],
+        axis=1,
+    )
+    assert heads.std(axis=0).min() > 1e-3  # images differ, or all of this would show little
+    for name in ("serving_default", "classify_bytes"):
+        outputs = client.predict(name, **inputs_of(name, photographs, prepared))
+        np.testing.assert_allclose(outputs["probabilities"], heads, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(outputs["multi_label"], predicted["multi_label"], rtol=0, atol=1e-5)
+    same = np.ones(len(prepared), "float32")
+    for name in ("classify_transformed", "explain"):
+        outputs = client.predict(name, image=prepared, a=same, b=same)
+        np.testing.assert_allclose(outputs["probabilities"], heads, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(outputs["reconstruction"], predicted["reconstruction"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TAKING_PAIRS)
+def test_every_image_is_transformed_by_its_own_pair(client, model, photographs, prepared, name):
+    outputs = client.predict(name, **inputs_of(name, photographs, prepared))
+    wanted = expected(model, prepared, *pairs(len(prepared)))
+    assert (
+        np.abs(wanted["probabilities"] - expected(model, prepared, *np.ones((2, len(prepared))))["probabilities"]).max()
+        > 0.02
+    )
+    assert set(outputs) == OUTPUTS[name]
+    for key, value in outputs.items():
+        assert value.shape == (len(prepared), *SHAPES[key])
+        scale = max(1.0, np.abs(wanted[key]).max())
+        np.testing.assert_allclose(value, wanted[key], rtol=0, atol=1e-5 * scale, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["classify", "classify_transformed", "explain"])
+def test_bytes_and_tensors_agree_exactly(client, photographs, prepared, name):
+    tensors = {"classify": "serving_default"}.get(name, name)
+    of_tensors, of_bytes = (
+        client.predict(n, **inputs_of(n, photographs, prepared)) for n in (tensors, f"{name}_bytes")
+    )
+    assert of_bytes.pop("valid").all()
+    for key, value in of_bytes.items():
+        np.testing.assert_array_equal(value, of_tensors[key], err_msg=key)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_rows_of_a_merged_batch_are_the_rows_sent_alone(client, photographs, prepared, name):
+    inputs = inputs_of(name, photographs, prepared, 6)
+    merged = client.predict(name, **inputs)
+    for row in range(6):
+        alone = client.predict(name, **{key: value[row : row + 1] for key, value in inputs.items()})
+        for key, value in alone.items():
+            np.testing.assert_allclose(value[0], merged[key][row], rtol=0, atol=1e-6, err_msg=key)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_batch_of_none_is_answered_with_none(client, photographs, prepared, name):
+    outputs = client.predict(name, **inputs_of(name, photographs, prepared, 0))
+    assert {key: value.shape for key, value in outputs.items()} == {key: (0, *SHAPES[key]) for key in OUTPUTS[name]}
+
+
+BAD = [
+    (-1, 1),
+    (-1e-30, 1),
+    (np.nan, 1),
+    (np.inf, 1),
+    (-np.inf, 1),
+    (1, 0),
+    (1, -1),
+    (1, np.nan),
+    (1, np.inf),
+    (3e38, 1),
+]
+
+
+@pytest.mark.parametrize("name", TAKING_PAIRS)
+def test_a_bad_pair_spoils_its_own_row_alone(client, photographs, prepared, name):
+    inputs = inputs_of(name, photographs, prepared, 2 * len(BAD) if len(prepared) >= 2 * len(BAD) else None)
+    sound = client.predict(name, **inputs)
+    bad = np.arange(len(BAD)) * 2
+    for row, (a, b) in zip(bad, BAD, strict=True):
+        inputs["a"][row], inputs["b"][row] = a, b
+    outputs = client.predict(name, **inputs)
+    np.testing.assert_array_equal(np.flatnonzero(~outputs.pop("valid")), bad)
+    for key, value in outputs.items():
+        assert np.isnan(value[bad]).all(), key
+        np.testing.assert_allclose(np.delete(value, bad, axis=0), np.delete(sound[key], bad, axis=0), atol=1e-6)
+
+
+def test_a_pair_for_each_image_or_the_request_is_refused(client, prepared):
+    for a, b in (([1], [1, 1]), ([1, 1], [1]), ([1], [1]), ([1, 1, 1], [1, 1, 1])):
+        with pytest.raises(grpc.RpcError) as refused:
+            client.predict("classify_transformed", image=prepared[:2], a=a, b=b)
+        assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_the_loader_of_tf_serving_runs_it(exported, client, photographs, prepared):
+    inputs = {
+        name: inputs_of(name, photographs, prepared, 3) for name in ("serving_default", "classify_transformed_bytes")
+    }
+    inputs["classify_transformed_bytes"]["image_bytes"] = [*photographs[:2], b"no image"]
+    proto = saved_model_pb2.SavedModel.FromString((exported.path / "saved_model.pb").read_bytes())
+    definitions = proto.meta_graphs[0].signature_def
+    calls = [
+        {
+            "inputs": {definitions[name].inputs[key].name: packed(key, value) for key, value in named.items()},
+            "outputs": [definitions[name].outputs[key].name for key in sorted(OUTPUTS[name])],
+        }
+        for name, named in inputs.items()
+    ]
+    command = [sys.executable, Path(__file__).parent / "c_api.py", Path(tf.__file__).parent, exported.path]
+    done = subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for (name, named), answers in zip(inputs.items(), json.loads(done.stdout), strict=True):
+        for (key, value), answer in zip(sorted(client.predict(name, **named).items()), answers.values(), strict=True):
+            np.testing.assert_allclose(np.reshape(answer["values"], answer["shape"]), value, atol=1e-6, err_msg=key)
+
+
+def packed(key, value):
+    if key == "image_bytes":
+        return {"shape": [len(value)], "string": [base64.b64encode(content).decode() for content in value]}
+    return {"shape": list(value.shape), "uint8" if key == "image" else "float32": value.flatten().tolist()}
+
+
+# --- other models, without writing them to disk ---
+
+PARTS = {
+    "common masks": ({"masks": "common"}, set(SHAPES)),
+    "no masks": ({"masks": "none"}, set(SHAPES)),
+    "no offset, a tenth of the positions": ({"mask_offset": 0, "pooled_share": 0.1}, set(SHAPES)),
+    "no reconstructor": ({"reconstructor": False}, set(SHAPES) - {"reconstruction"}),
+    "no multi-label head": ({"multi_label_head": False}, set(SHAPES) - {"multi_label"}),
+}
+
+
+def build(**model):
+    sections = {"channels": 4, "front_end": (4,), "dilations": (1,), **model}
+    data = {"source": "synthetic_faces", "image_size": 16}
+    settings = config.check({"name": "parts", "data": data, "model": sections}, "tests/export")
+    return randomize(network.build(settings, ("x", "y", "z")))
+
+
+@pytest.mark.parametrize("parts, outputs", PARTS.values(), ids=PARTS)
+def test_a_model_answers_with_the_parts_it_has(parts, outputs):
+    built = build(**parts)
+    found = signatures(built)
+    images = np.stack([picture(16, 16, seed) for seed in range(3)])
+    encoded = tf.constant([encode(image, "PNG") for image in images])
+    a, b = tf.constant([1.0, 0.5, 2.0]), tf.constant([1.0, 3.0, -1.0])
+    answers = {
+        name: function(
+            *(encoded if s.name == "image_bytes" else {"image": images, "a": a, "b": b}[s.name] for s in specs)
+        )
+        for name, (function, specs) in found.items()
+    }
+    assert set(answers) == set(INPUTS)
+    assert set(answers["explain"]) == set(answers["explain_bytes"]) == outputs
+    np.testing.assert_array_equal(answers["explain"]["valid"], [True, True, False])
+    plain = answers["serving_default"]["probabilities"].numpy()
+    transformed = answers["classify_transformed"]["probabilities"].numpy()
+    np.testing.assert_allclose(transformed[0], plain[0], atol=1e-6)
+    assert np.allclose(transformed[1], plain[1], atol=1e-6) == (parts.get("masks") == "none")
+    explained = answers["explain"]["contributions"].numpy()
+    logits = built.get_layer("attribute_logits")(np.transpose(explained, (0, 2, 3, 1)))
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits[:2])), transformed[:2], atol=1e-5)
+    total = answers["explain"]["channel_importances"].numpy().sum(axis=2)
+    assert (total[:2] >= np.abs(explained[:2].mean(axis=(2, 3))) - 1e-5).all()  # parts without their signs
+
+
+def test_without_attribute_heads_only_the_other_head_classifies():
+    found = signatures(build(attribute_heads=False))
+    assert set(found) == {"serving_default", "classify_bytes"}
+    outputs = found["classify_bytes"][0](tf.constant([encode(picture(), "PNG"), b""]))
+    assert set(outputs) == {"multi_label", "valid"}
+    assert outputs["multi_label"].shape == (2, 3)
+    assert np.isnan(outputs["multi_label"][1]).all()
+
+
+def test_no_tensor_of_explain_holds_all_masks():
+    heads, channels, side, batch = 12, 64, 8, 4
+    data = {"source": "synthetic_faces", "image_size": 16}
+    sections = {"channels": channels, "front_end": (4,), "dilations": (1,), "reconstructor": False}
+    settings = config.check({"name": "wide", "data": data, "model": sections}, "tests/export")
+    function = signatures(network.build(settings, [f"attribute {k}" for k in range(heads)]))["explain"][0]
+    pair = tf.TensorSpec((batch,), tf.float32)
+    graph = tf.function(function).get_concrete_function(tf.TensorSpec((batch, 16, 16, 3), tf.uint8), pair, pair).graph
+    bodies = [graph, *(f.graph for f in graph._functions.values())]  # with the loop over tiles
+    sizes = [
+        t.shape.num_elements() or 0
+        for body in bodies
+        for op in body.get_operations()
+        for t in op.outputs
+        if t.shape.rank is not None
+    ]
+    assert max(sizes) == heads * channels * side**2 * batch / 3  # a tile of four of the twelve attributes

@@ -1,0 +1,336 @@
+"""The command line from end to end, in this process: what a run leaves, and the ways in which it is refused or fails.
+
+(Configurations that are refused before anything is imported: `test_config.py`; stops: `test_resume.py`.)
+"""
+
+import csv
+import json
+import resource
+import signal
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import mam_keras.model  # noqa: F401 (registers the layers of a saved model)
+from mam_keras import command_line, config
+from mam_keras.fit import __main__, checkpoint
+from mam_keras.fit.loop import Trainer
+from mam_keras.fit.progress import EpochLines
+from mam_keras.run_directory import RunDirectory, locked, write_text
+
+LIGHT = ("model.reconstructor=false", "model.multi_label_head=false", "training.xla='off'", "training.epochs=2")
+SPLITS = {"train": 22, "validation": 7, "test": 7}
+
+
+@pytest.fixture
+def fit(tiny, tmp_path, monkeypatch, capfd):
+    """fit(*settings) runs the command on a run directory of the test's and returns exit code, lines and errors."""
+
+    def call(*settings, flags=(), run=tmp_path / "run", file=tiny):
+        arguments = [str(file), "--run", str(run), *flags]
+        for setting in (*LIGHT, *settings):
+            arguments += ["--set", setting]
+        monkeypatch.setattr(sys, "argv", ["fit", *arguments])
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                command_line.run(__main__.main)
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+        out, errors = capfd.readouterr()
+        return ended.value.code, out.splitlines(), errors.splitlines()
+
+    return call
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return RunDirectory(tmp_path / "run")
+
+
+def history(directory):
+    with directory.history.open() as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def splits(directory):
+    return json.loads(directory.evaluation.read_text())["splits"]
+
+
+# --- what a run leaves ---
+
+
+def test_a_run_leaves_the_designs_files(fit, directory, tiny):
+    settings = ("model.multi_label_head=true", "model.reconstructor=true")
+    code, lines, errors = fit(*settings)
+    assert (code, errors) == (0, [])
+    assert lines[0] == f"tiny: 22 training images, 3 attributes, run directory {directory.path}"
+    assert [line.split(":")[0] for line in lines[1:3]] == ["epoch 1/2", "epoch 2/2"]
+    assert lines[-1] == f"Written: {directory.path}"
+    assert config.load(directory.config) == config.load(tiny, [*LIGHT, *settings])
+
+    environment = json.loads(directory.environment.read_text())
+    assert set(environment) == {"versions", "platform", "devices", "git_revision", "seed", "start", "end"}
+    assert set(environment["versions"]) == {"mam_keras", "python", "tensorflow", "keras", "numpy", "pydantic"}
+    assert environment["seed"] == 1
+    assert environment["start"] <= environment["end"]
+
+    rows = history(directory)
+    terms = ("attribute_loss", "multi_label_loss", "reconstruction_loss", "mask_loss")
+    for row in rows:
+        for prefix in ("", "val_"):
+            assert row[f"{prefix}loss"] == pytest.approx(sum(row[prefix + term] for term in terms), rel=1e-5)
+            assert 0 <= row[f"{prefix}attribute_accuracy"] <= 1
+        assert row["images_per_second"] > 0
+    assert [row["epoch"] for row in rows] == [1, 2]
+
+    with np.load(directory.predictions) as predictions:
+        for split in ("validation", "test"):
+            assert predictions[f"{split}.ids"].tolist() == [f"{split}{index}.png" for index in range(7)]
+            for head in ("attributes", "multi_label"):
+                answers = predictions[f"{split}.{head}"] >= 0.5
+                accuracy = (answers == predictions[f"{split}.labels"]).mean()
+                assert splits(directory)[split]["heads"][head]["mean"]["accuracy"] == pytest.approx(accuracy)
+        model = keras.saving.load_model(directory.model, compile=False)
+        images = np.stack([keras.utils.load_img(f"{table_folder(tiny)}/test{index}.png") for index in range(7)])
+        outputs = model.predict_on_batch(images.astype(np.float32) / 255)
+        np.testing.assert_allclose(outputs["multi_label"], predictions["test.multi_label"], atol=1e-6)
+        np.testing.assert_allclose(outputs["middle"][:, 0], predictions["test.attributes"][:, 1], atol=1e-6)
+    assert list(directory.logs.rglob("events*"))
+
+
+def table_folder(tiny):
+    return config.load(tiny).data.file.removesuffix("/table.csv")
+
+
+def test_early_stopping_ends_with_the_best_epochs_weights(fit, directory, monkeypatch):
+    evaluate, losses = Trainer.evaluate, iter([3.0, 2.0, 4.0])
+
+    def scripted(trainer, prepared):
+        values, probabilities = evaluate(trainer, prepared)
+        return values | {"loss": next(losses, None)}, probabilities
+
+    monkeypatch.setattr(Trainer, "evaluate", scripted)
+    assert fit("training.epochs=5", "training.early_stopping=1")[0] == 0
+    rows = history(directory)
+    assert len(rows) == 3
+    with np.load(directory.predictions) as predictions:
+        p, labels = predictions["validation.attributes"].astype(float), predictions["validation.labels"]
+    found = -np.where(labels, np.log(p), np.log1p(-p)).sum(axis=1).mean()
+    assert found == pytest.approx(rows[1]["val_attribute_loss"], rel=1e-5)
+    assert found != pytest.approx(rows[2]["val_attribute_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "counts, evaluated",
+    [({"train": 9}, []), ({"train": 9, "test": 4}, ["test"]), ({"train": 9, "validation": 4}, ["validation"])],
+)
+def test_a_source_without_validation_or_test_is_trained_on(fit, directory, make_table, tmp_path, counts, evaluated):
+    code, lines, errors = fit(f"data.file={make_table(tmp_path, **counts)}")
+    assert (code, errors) == (0, [])
+    assert list(splits(directory)) == evaluated
+    assert ("val_loss" in history(directory)[0]) == ("validation" in evaluated)
+    without = "Nothing to evaluate on: the data have neither validation nor test."
+    assert (without in lines) == (not evaluated)
+
+
+def test_validation_is_not_evaluated_where_it_is_trained_on(fit, directory):
+    code, lines, _ = fit("data.train_on_validation=true")
+    assert code == 0
+    assert lines[0].startswith("tiny: 29 training images")
+    assert list(splits(directory)) == ["test"]
+    assert "val_loss" not in history(directory)[0]
+
+
+def test_unreadable_images_are_left_out_and_named(fit, directory, make_table, tmp_path):
+    table = make_table(tmp_path, **SPLITS)
+    (tmp_path / "train3.png").write_text("no image")
+    (tmp_path / "test6.png").unlink()
+    code, lines, errors = fit(f"data.file={table}", "data.corrupt_share=0.2")
+    assert code == 0
+    assert lines[0].startswith("tiny: 21 training images")
+    assert errors == [
+        "note: left out of train: train3.png: Unknown image file format. One of JPEG, JPEG XL, PNG, GIF, BMP, WebP "
+        "required.",
+        f"note: left out of test: test6.png: {tmp_path}/test6.png; No such file or directory",
+    ]
+    assert splits(directory)["test"]["images"] == 6
+
+
+def test_bfloat16_trains_and_is_advised_against_without_an_accelerator(fit, directory):
+    policy = keras.config.dtype_policy()
+    try:
+        code, lines, _ = fit("training.precision=bfloat16")
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert code == 0
+    assert any("bfloat16 is meant for accelerators" in line for line in lines) or tf.config.list_physical_devices("GPU")
+    assert np.isfinite([row["loss"] for row in history(directory)]).all()
+
+
+# --- the user's input is at fault: exit code 2 ---
+
+
+def test_bad_input_is_refused_in_one_line(fit, make_table, tmp_path):
+    table = make_table(tmp_path, train=9)
+    (tmp_path / "empty").mkdir()
+    cases = {
+        ("training.batch_size=23",): "training.batch_size: expected at most the number of training images, 22. "
+        "Received: 23",
+        (f"data.file={table}", "training.early_stopping=2"): "training.early_stopping: expected null where the data "
+        "have no validation split. Received: 2",
+        (f"data.file={tmp_path}/none.csv",): f"{tmp_path}/none.csv: expected a readable file. ",
+        (f"data.directory={tmp_path}/empty",): f"{tmp_path}/empty: expected the images that ",
+        ("data.attributes=[botom]",): "data.attributes: expected known names; did you mean 'bottom'? Received: 'botom'",
+        ("data.source=celeba", f"data={{source: celeba, directory: {tmp_path}/none}}"): f"{tmp_path}/none: expected "
+        "the folder of CelebA (data.directory). Received: no such folder",
+    }
+    for settings, line in cases.items():
+        code, _, errors = fit(*settings)
+        assert (code, len(errors)) == (2, 1), errors
+        assert errors[0].startswith(f"error: {line}")
+
+
+def test_too_many_unreadable_images_are_refused(fit, make_table, tmp_path):
+    table = make_table(tmp_path, **SPLITS)
+    for index in (2, 5):
+        (tmp_path / f"train{index}.png").write_text("no image")
+    code, _, errors = fit(f"data.file={table}", "data.corrupt_share=0.05")
+    assert code == 2
+    assert len(errors) == 1
+    assert errors[0].startswith(
+        "error: data.corrupt_share: expected at most 5.00% of the train images to be unreadable. Received: 2 of 22: "
+        "train2.png: Unknown image file format."
+    )
+
+
+def test_a_run_goes_on_only_where_it_can(fit, directory):
+    """Refused: finished, or of another configuration; --overwrite trains again, and nothing of the old run stays."""
+    assert fit()[0] == 0
+    first = directory.model.read_bytes()
+    assert fit()[0::2] == (
+        2,
+        [f"error: {directory.path}: expected an unfinished run. Received: a finished one; --overwrite trains it again"],
+    )
+    code, _, errors = fit("seed=7")
+    assert code == 2
+    assert errors == [
+        f"error: {directory.config}: expected the configuration of this run to go on with. Received: seed is 1 there "
+        "and 7 here; choose another --run, or --overwrite"
+    ]
+    assert directory.model.read_bytes() == first
+    write_text(directory.path / "analysis/old.json", "{}")
+    code, lines, errors = fit("seed=7", "training.epochs=1", flags=["--overwrite"])
+    assert (code, errors) == (0, [])
+    assert lines[1].startswith("epoch 1/1")
+    assert len(history(directory)) == 1
+    assert directory.model.read_bytes() != first
+    assert not (directory.path / "analysis").exists()
+    assert len(list((directory.logs / "train").iterdir())) == 1
+
+
+def test_a_run_directory_that_cannot_be_used_is_refused(fit, tmp_path):
+    write_text(tmp_path / "file", "")
+    assert fit(run=tmp_path / "file/run")[0::2] == (
+        2,
+        [f"error: {tmp_path}/file/run: expected a directory that can be written (--run). Received: Not a directory"],
+    )
+    write_text(tmp_path / "photographs/me.jpg", "")
+    assert fit(run=tmp_path / "photographs", flags=["--overwrite"])[0::2] == (
+        2,
+        [
+            f"error: {tmp_path}/photographs: expected a run directory, or none. Received: a folder that holds other "
+            "things"
+        ],
+    )
+    (tmp_path / "run").mkdir()
+    with locked(tmp_path / "run", wait=False):
+        code, _, errors = fit()
+    assert code == 2
+    assert errors == [
+        f"error: {tmp_path}/run: expected a run that nothing is working on. Received: another process holds it"
+    ]
+
+
+# --- the run fails: exit code 1 ---
+
+
+def test_a_loss_that_is_no_number_ends_the_run(fit, directory):
+    code, lines, errors = fit("training.learning_rate=1e30", "training.schedule=constant", "training.warmup_epochs=0")
+    assert code == 1
+    assert len(errors) == 1
+    assert errors[0].startswith("error: ")
+    assert " became " in errors[0]
+    assert " in epoch 1, step " in errors[0]
+    assert errors[0].endswith(": try a lower training.learning_rate, or training.clip_norm")
+    assert not directory.model.exists()
+
+
+@pytest.fixture
+def small_disk():
+    """small_disk(bytes) lets no file grow beyond: a full disk that needs no rights to be set up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(fit, directory, small_disk, monkeypatch):
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    starts = []
+
+    def fill_the_disk(callback, epoch, logs=None):
+        starts.append((epoch, directory.last_checkpoint.exists() and directory.last_checkpoint.read_bytes()))
+        begin(callback, epoch, logs)
+        if epoch == 1 and len(starts) == 2:
+            small_disk(10_000)
+
+    begin = EpochLines.on_epoch_begin
+    monkeypatch.setattr(EpochLines, "on_epoch_begin", fill_the_disk)
+    code, _, errors = fit("training.epochs=3")
+    assert code == 1
+    assert errors == [
+        f"error: {directory.last_checkpoint}: cannot be written: File too large; what was there before stays"
+    ]
+    assert directory.last_checkpoint.read_bytes() == starts[1][1]
+    assert [path.name for path in directory.checkpoints.iterdir()] == ["last.npz"]
+    small_disk(unlimited)
+    assert fit("training.epochs=3")[0] == 0
+    assert [epoch for epoch, _ in starts] == [0, 1, 1, 2]
+    assert [row["epoch"] for row in history(directory)] == [1, 2, 3]
+
+
+def test_a_model_that_cannot_be_saved_ends_the_run_and_the_next_start_saves_it(fit, directory, small_disk, monkeypatch):
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    save = checkpoint.save
+
+    def fill_the_disk(*arguments):
+        save(*arguments)
+        small_disk(20_000)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", fill_the_disk)
+        code, _, errors = fit("training.epochs=1")
+    assert (code, errors) == (
+        1,
+        [f"error: {directory.model}: cannot be written: File too large; what was there before stays"],
+    )
+    assert not directory.model.exists()
+    small_disk(unlimited)
+    code, lines, errors = fit("training.epochs=1")
+    assert (code, errors) == (0, [])
+    assert not [line for line in lines if line.startswith("epoch")]
+    assert directory.finished
+
+
+def test_a_damaged_checkpoint_is_no_traceback(fit, directory):
+    settings = config.load
+    assert settings
+    fit("training.learning_rate=1e30")  # ends before its first checkpoint
+    write_text(directory.last_checkpoint, "damaged")
+    code, _, errors = fit("training.learning_rate=1e30")
+    assert code == 1
+    assert len(errors) == 1
+    assert errors[0].startswith(f"error: {directory.last_checkpoint}: expected this run's checkpoint. Received: ")

@@ -1,0 +1,99 @@
+"""The terms of equation 6, by hand."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mam_keras.model.assembly import reconstruction_divisor
+from mam_keras.model.losses import ReconstructionError, SummedCrossentropy, balanced_class_weights
+from tests.model import equations
+from tests.model.examples import small_config
+
+LABELS = np.array([[1, 0], [0, 0]])
+PROBABILITIES = np.float32([[0.8, 0.4], [0.5, 0.1]])
+LOGITS = np.log(PROBABILITIES) - np.log1p(-PROBABILITIES)
+CLASS_WEIGHTS = [(1.0, 3.0), (0.5, 7.0)]  # of a negative, of a positive
+# -log of what each label got: 0.8, 0.6; 0.5, 0.9
+SUM = -np.log([0.8, 0.6, 0.5, 0.9])
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int64", "uint8", "float32"])
+@pytest.mark.parametrize("from_logits", [False, True])
+@pytest.mark.parametrize("class_weights, factors", [(None, [1, 1, 1, 1]), (CLASS_WEIGHTS, [3, 0.5, 1, 0.5])])
+def test_crossentropy_is_summed_over_attributes(class_weights, factors, from_logits, dtype):
+    loss = SummedCrossentropy(class_weights, from_logits)
+    predictions = LOGITS if from_logits else PROBABILITIES
+    expected = np.dot(SUM, factors) / 2  # images
+    for call in (loss, tf.function(loss)):  # as Keras's own `fit` calls it
+        value = call(LABELS.astype(dtype), predictions)
+        assert value.dtype == tf.float32
+        assert float(value) == pytest.approx(expected, rel=1e-5)
+
+
+def test_crossentropy_of_many_attributes_is_the_equations():
+    generator = np.random.default_rng(0)
+    labels, logits = generator.random((7, 11)) < 0.3, 3 * generator.normal(size=(7, 11)).astype("float32")
+    weights = generator.random((11, 2))
+    expected = equations.crossentropy(labels, equations.sigmoid(logits), weights).sum() / 7
+    assert float(SummedCrossentropy(weights, from_logits=True)(labels, logits)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_crossentropy_of_one_attribute():
+    assert float(SummedCrossentropy([(2.0, 5.0)])([[1.0], [0.0]], [[0.5], [0.5]])) == pytest.approx(3.5 * np.log(2))
+
+
+def test_logits_lose_nothing_where_probabilities_saturate():
+    loss = SummedCrossentropy(from_logits=True)
+    assert float(loss([[0.0, 1.0]], [[80.0, -60.0]])) == pytest.approx(140)
+    logits = tf.constant([[80.0, -60.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        value = loss([[0.0, 1.0]], logits)
+    np.testing.assert_allclose(tape.gradient(value, logits), [[1, -1]])
+
+
+def test_half_precision_is_summed_in_float32():
+    # each term is ln 2: in bfloat16 their sum would be off by up to 0.4 %
+    value = SummedCrossentropy(from_logits=True)(tf.zeros((1, 100)), tf.zeros((1, 100), tf.bfloat16))
+    assert value.dtype == tf.float32
+    assert float(value) == pytest.approx(100 * np.log(2), rel=1e-6)
+
+
+@pytest.mark.parametrize("setting, expected", [("sum", 5.0), ("position_mean", 5 / 16), ("mean", 5 / 192)])
+def test_reconstruction_error_divides_an_images_sum(setting, expected):
+    divisor = reconstruction_divisor(small_config(loss={"reconstruction": setting}))  # 8x8x3 pixels, 4x4 positions
+    images, reconstructions = np.zeros((2, 8, 8, 3), "float32"), np.zeros((2, 8, 8, 3), "float32")
+    reconstructions[0, 2, 3] = [1, 1, -2]  # 6 in one image,
+    images[1, :4, :4, 0] = 0.5  # 4 in the other
+    loss = ReconstructionError(divisor)
+    assert float(loss(images, reconstructions)) == pytest.approx(expected)
+    assert loss(images, reconstructions.astype("float64")).dtype == tf.float32
+
+
+@pytest.mark.parametrize(
+    "loss", [SummedCrossentropy(CLASS_WEIGHTS, from_logits=True), SummedCrossentropy(), ReconstructionError(16.0)]
+)
+def test_losses_are_restored_from_their_configuration(loss):
+    stored = json.loads(json.dumps(keras.saving.serialize_keras_object(loss)))
+    restored = keras.saving.deserialize_keras_object(stored)
+    assert json.loads(json.dumps(loss.get_config())) == json.loads(json.dumps(restored.get_config()))
+    generator = np.random.default_rng(0)
+    labels, predictions = (
+        generator.random((2, 3, 2, 2, 2), "float32")
+        if isinstance(loss, ReconstructionError)
+        else (
+            LABELS,
+            PROBABILITIES,
+        )
+    )
+    assert float(restored(labels, predictions)) == float(loss(labels, predictions))
+
+
+def test_balanced_weights_give_both_classes_of_an_attribute_half_of_it():
+    rates = np.float32([0.25, 0.5, 0.02, 0.0, 1.0])
+    weights = balanced_class_weights(rates)
+    np.testing.assert_allclose(weights, [(2 / 3, 2), (1, 1), (0.5 / 0.98, 25), (1, 1), (1, 1)], rtol=1e-6)
+    json.dumps(weights)  # they are saved with the model
