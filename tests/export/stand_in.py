@@ -1,3 +1,4 @@
+# ruff: noqa: E402 (what may be imported is settled first)
 """A stand-in for TF Serving, which tests start as a process of its own: `python stand_in.py SAVED_MODEL`.
 
 It is not TF Serving. It loads one SavedModel by `tf.saved_model.load`, in a process that can import neither Keras nor
