@@ -4,9 +4,9 @@
 
 (1) `pipeline.read` prepares the first images of CelebA's training split to 64x64, their files warm in the operating
 system's cache; beside it a Python loop over the same files. Bar: 1,200 images/s on two cores.
-(2) `training_batches` draws epochs from that cache, mirrored, moved by up to 4 pixels, in batches of 32 (as
-configs/celeba_small.yaml has it); beside it a
-`tf.data` pipeline that mirrors and crops image by image. Bar: 10,000 images/s.
+(2) `training_batches` draws epochs from that cache, mirrored, moved by up to 4 pixels, in batches of 32, as
+configs/celeba_small.yaml has it; beside it a `tf.data` pipeline that mirrors and crops image by image. Bar: 10,000
+images/s.
 (3) An epoch of configs/celeba_small.yaml's model, drawn as the `Trainer` draws it: time spent waiting for the next
 batch, the opening of the epoch included, over the time of the whole. Bar: less than 3 %. One step, which traces and
 compiles, goes before. Where steps run on a device of their own, the end of the last one is waited for.

@@ -3,8 +3,8 @@
     python c_api.py LIBRARY_FOLDER SAVED_MODEL < calls.json > answers.json
 
 Calls: a list of {"inputs": {tensor: {"shape", "float32" | "uint8": numbers or "string": base64 texts}},
-"outputs": [tensor]}, where a tensor is named as "operation:index". Answers: of each call, {tensor: {"shape", "values"}}.
-Nothing is freed: the process ends with it.
+"outputs": [tensor]}, where a tensor is named as "operation:index". Answers: for each call,
+{tensor: {"shape", "values"}}. Nothing is freed: the process ends with it.
 """
 
 import base64

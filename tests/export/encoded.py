@@ -15,11 +15,14 @@ def picture(height=90, width=70, seed=0):
 
 
 def encode(image, form, **options):
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(image)
+    """An array or an image of Pillow's -> bytes."""
     written = io.BytesIO()
-    image.save(written, form, **options)
+    as_image(image).save(written, form, **options)
     return written.getvalue()
+
+
+def as_image(image):
+    return Image.fromarray(image) if isinstance(image, np.ndarray) else image
 
 
 def sound():
@@ -49,8 +52,8 @@ def sound():
 
 
 def huge():
-    """{name: bytes}: a few hundred bytes whose headers promise more than the limit."""
-    image, many = Image.fromarray(picture()), 20_000
+    """{name: bytes}: images whose headers promise more than the limit, the first ones truthfully."""
+    image, empty, many = Image.fromarray(picture()), Image.new("L", (8000, 8000)), 20_000
     jpeg, bmp, webp = (bytearray(encode(image, form)) for form in ("JPEG", "BMP", "WEBP"))
     lossless = bytearray(encode(image, "WEBP", lossless=True))
     frame = jpeg.index(b"\xff\xc0")
@@ -60,6 +63,10 @@ def huge():
     lossless[21:25] = struct.pack("<I", 16_382 | 16_382 << 14)
     extended = b"RIFF\x64\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + (many - 1).to_bytes(3, "little") * 2 + bytes(70)
     return {
+        "true jpeg": encode(empty, "JPEG"),
+        "true png": encode(empty, "PNG", compress_level=1),
+        "true gif": encode(empty, "GIF"),
+        "true webp": encode(empty, "WEBP", lossless=True, method=0),
         "jpeg": bytes(jpeg),
         "png": png(many, many),
         "png of one row": png(2**31 - 1, 1),

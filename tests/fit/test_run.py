@@ -26,7 +26,7 @@ from mam_keras.run_directory import RunDirectory, locked, write_text
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 LIGHT = ("model.reconstructor=false", "model.multi_label_head=false", "training.xla='off'", "training.epochs=2")
-CHATTER = re.compile(r"[IWE]\d{4} |WARNING: All log messages")  # of TensorFlow, where a test imported it unsilenced
+CHATTER = re.compile(r"[IWE]\d{4} |WARNING: All log|\t \[\[")  # of TensorFlow, where a test imported it unsilenced
 SPLITS = {"train": 22, "validation": 7, "test": 7}
 
 
