@@ -50,8 +50,9 @@ def _attributes(config, path, model, count):
         evaluated = [list(next(iter(split["heads"].values()))["per_attribute"]) for split in splits.values()]
     except (OSError, ValueError, KeyError, AttributeError, StopIteration) as error:
         raise UserError(f"{path}: expected the evaluation of a finished run. Received: {error!r}") from None
-    columns = [layer.name for layer in model.layers if isinstance(layer, Column)]
-    names = next((list(found) for found in (*evaluated, config.data.attributes, columns) if found), [])
+    columns = sorted((layer for layer in model.layers if isinstance(layer, Column)), key=lambda layer: layer.index)
+    called = [layer.name for layer in columns]
+    names = next((list(found) for found in (*evaluated, config.data.attributes, called) if found), [])
     if len(names) != count:
         raise UserError(f"{path}: expected the names of the model's {count} attributes. Received: {len(names)}")
     return names

@@ -1,0 +1,121 @@
+"""What `python -m mam_keras.export` writes beside the model, and what it says to those who give it something else."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from mam_keras import config, evaluation
+from mam_keras.errors import UserError
+from mam_keras.export import decoding, thresholds
+from mam_keras.export.description import describe
+from mam_keras.export.run import run
+from mam_keras.run_directory import RunDirectory
+from tests.export.conftest import ATTRIBUTES
+
+
+def export(*arguments):
+    command = [sys.executable, "-m", "mam_keras.export", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_description_says_what_a_caller_needs(exported, run_directory):
+    described = exported.description
+    assert described["name"] == "tiny"
+    assert described["attributes"] == list(ATTRIBUTES)
+    assert described["preparation"]["image_size"] == 32
+    assert described["preparation"]["max_pixels"] == decoding.MAX_PIXELS
+    assert described["transformation"] == {"family": "tone_curve", "identity": [1.0, 1.0]}
+    assert described["thresholds"]["default"] == evaluation.THRESHOLD
+    assert "40 validation images" in described["thresholds"]["note"]
+    with np.load(run_directory.predictions) as arrays:
+        labels = arrays["validation.labels"]
+        for output, head in (("probabilities", "attributes"), ("multi_label", "multi_label")):
+            assert described["thresholds"]["fitted"][output] == thresholds.fit(labels, arrays[f"validation.{head}"])
+
+
+def test_the_command_says_what_it_wrote(exported):
+    lines = exported.printed.splitlines()
+    assert lines[-1] == f"Written: {exported.path}"
+    assert lines[-2].startswith("Thresholds: fitted on 40 validation images")
+
+
+def test_there_is_a_warm_up_request_for_every_signature_and_it_is_answered(exported, client):
+    path = exported.path / "assets.extra" / "tf_serving_warmup_requests"
+    names = []
+    for record in tf.data.TFRecordDataset(str(path)):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        assert log.WhichOneof("log_type") == "predict_log"
+        request = log.predict_log.request
+        names.append(request.model_spec.signature_name)
+        outputs = client.send(request)
+        assert all(np.isfinite(value).all() for value in outputs.values())
+        assert outputs.get("valid", np.array([True])).all()
+    six = ["serving_default", "classify_bytes", "classify_transformed", "classify_transformed_bytes"]
+    assert sorted(names) == sorted([*six, "explain", "explain_bytes"])
+
+
+@pytest.fixture
+def settings(run_directory):
+    return config.load(run_directory.config)
+
+
+def test_what_was_trained_on_gives_no_thresholds(run_directory, model, settings):
+    data = settings.data.model_copy(update={"train_on_validation": True})
+    described = describe(settings.model_copy(update={"data": data}), run_directory, model)["thresholds"]
+    assert described["fitted"] is None
+    assert described["note"] == "not fitted: the model was trained on the validation images"
+
+
+def changed(run_directory, tmp_path, **files):
+    """A copy of the run with other contents of some files."""
+    copy = RunDirectory(tmp_path / "run")
+    shutil.copytree(run_directory.path, copy.path, ignore=shutil.ignore_patterns("logs", "saved_model"))
+    for name, content in files.items():
+        getattr(copy, name).write_bytes(content)
+    return copy
+
+
+def test_without_anything_evaluated_the_configuration_names_the_attributes(run_directory, model, settings, tmp_path):
+    copy = changed(run_directory, tmp_path, evaluation=b'{"splits": {}}')
+    np.savez(copy.predictions)
+    assert describe(settings, copy, model)["attributes"] == list(ATTRIBUTES)
+    assert describe(settings, copy, model)["thresholds"]["note"] == "not fitted: the data have no validation images"
+    data = settings.data.model_copy(update={"attributes": None})
+    named_by_outputs = describe(settings.model_copy(update={"data": data}), copy, model)
+    assert named_by_outputs["attributes"] == list(ATTRIBUTES)
+
+
+BROKEN = {
+    "no model": ("model", b"this is no archive"),
+    "no evaluation": ("evaluation", b"{"),
+    "an evaluation of something else": ("evaluation", b'{"splits": {"test": {"heads": {}}}}'),
+    "other attributes": (
+        "evaluation",
+        json.dumps({"splits": {"test": {"heads": {"attributes": {"per_attribute": {"x": 1}}}}}}).encode(),
+    ),
+}
+
+
+@pytest.mark.parametrize("file, content", BROKEN.values(), ids=BROKEN)
+def test_a_broken_run_is_refused_in_one_line_that_names_the_file(run_directory, tmp_path, settings, file, content):
+    copy = changed(run_directory, tmp_path, **{file: content})
+    with pytest.raises(UserError) as refused:
+        run(settings, copy, tmp_path / "saved_model")
+    assert str(refused.value).startswith(f"{getattr(copy, file)}: expected ")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "saved_model").exists()
+
+
+def test_a_directory_that_is_no_finished_run_is_refused_before_tensorflow_is_imported(tmp_path):
+    for directory in (tmp_path, tmp_path / "nowhere"):
+        done = export(directory)
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"error: {directory}: expected the directory of a finished run. Received: no evaluation.json in it\n"
+        )
