@@ -9,6 +9,9 @@
 #     docker run --rm --publish 8500:8500 --publish 8501:8501 \
 #         --volume "$PWD/runs/demo/saved_model:/models/mam:ro" mam_keras:serve
 
+# The release made from the TensorFlow that constraints.txt names: it loads what that TensorFlow writes.
+ARG TF_SERVING=2.21.0
+
 FROM python:3.11-slim AS train
 RUN useradd --create-home --uid 1000 mam
 WORKDIR /home/mam
@@ -22,8 +25,7 @@ ENV HOME=/home/mam
 USER mam
 ENTRYPOINT ["python", "-m", "mam_keras.fit"]
 
-# The release made from the TensorFlow that pyproject.toml asks for at least: it loads what that TensorFlow writes.
-FROM tensorflow/serving:2.21.0 AS serve
+FROM tensorflow/serving:${TF_SERVING} AS serve
 COPY configs/serving /etc/mam_keras
 ENV MODEL_NAME=mam
 USER 1000

@@ -10,7 +10,7 @@ from mam_keras.data.images import decode, prepare
 FORMATS = ("JPEG", "PNG", "GIF (first frame)", "BMP", "WebP without alpha")
 MAX_PIXELS = 2**25  # of one image; decoding takes at most about 14 bytes for each (a progressive CMYK JPEG)
 GIF_BLOCKS = 2**16  # of one GIF, of at most 255 bytes each; looking at so many takes about a second
-_UNKNOWN = tf.int64.max
+_TOO_MANY = tf.int64.max
 
 
 def decode_batch(encoded, size):
@@ -40,10 +40,10 @@ def decode_batch(encoded, size):
 
 
 def _pixels(encoded):
-    """How many pixels decoding would hold, by the image's own headers: int64. Huge where the format is unknown.
+    """How many pixels decoding would hold, by the image's own headers, where TensorFlow's decoders look: int64.
 
-    The places that are looked at are those that TensorFlow's decoders take the size from. JPEG XL, which TensorFlow
-    decodes as well, hides its size too well and is not accepted.
+    Too many where the format is not one of `FORMATS`. (TensorFlow decodes JPEG XL as well, but its header is a stream
+    of bits of many forms, with nothing to bound the memory by.)
     """
     header = tf.strings.join([tf.strings.substr(encoded, 0, 32), b"\0" * 32])
 
@@ -56,8 +56,7 @@ def _pixels(encoded):
         return tf.reduce_prod(width_and_height)
 
     def lossless_webp():
-        bits = numbers(21, 4) * [1, 2**8, 2**16, 2**24]
-        bits = tf.reduce_sum(bits)
+        bits = tf.reduce_sum(numbers(21, 4) * [1, 2**8, 2**16, 2**24])
         return (1 + bits % 2**14) * (1 + bits // 2**14 % 2**14)
 
     def extended_webp():
@@ -77,7 +76,7 @@ def _pixels(encoded):
             (webp & begins(b"VP8L", 12), lossless_webp),
             (webp & begins(b"VP8X", 12), extended_webp),
         ],
-        default=lambda: tf.constant(_UNKNOWN),
+        default=lambda: tf.constant(_TOO_MANY),
     )
 
 
@@ -117,4 +116,4 @@ def _gif_pixels(encoded):
     start = (13 + colours(byte(10)), 0, tf.constant(0, tf.int64), 0, 0)
     _, blocks, pixels, width, height = tf.while_loop(more, next_block, start)
     canvas = tf.cast(width, tf.int64) * tf.cast(height, tf.int64)
-    return tf.where(blocks < GIF_BLOCKS, tf.maximum(pixels, canvas), _UNKNOWN)
+    return tf.where(blocks < GIF_BLOCKS, tf.maximum(pixels, canvas), _TOO_MANY)

@@ -102,7 +102,7 @@ def test_the_health_check_sees_that_none_is_available(status, state):
 
 
 def test_the_image_of_tf_serving_is_not_older_than_our_tensorflow():
-    (tag,) = re.findall(r"^FROM tensorflow/serving:(\S+) AS serve$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    (tag,) = re.findall(r"^ARG TF_SERVING=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     (least,) = re.findall(r'^ +"tensorflow>=([\d.]+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     (tested,) = re.findall(r"^tensorflow(?:[_-]cpu)?==([\d.]+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     serving, least, tested = ([int(part) for part in version.split(".")[:2]] for version in (tag, least, tested))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import mam_keras.model  # noqa: F401 (registers the layers of a saved model)
+import mam_keras.model  # noqa: F401 (registers what a saved model is made of)
 from mam_keras import command_line, config
 from mam_keras.fit import __main__, checkpoint
 from mam_keras.fit.loop import Trainer
