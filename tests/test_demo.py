@@ -63,7 +63,7 @@ def test_snippet_of_the_readme_runs_on_it(demo):
         "assert mask.shape == (1, 16, 16, 32) and logits.shape == inner['attribute_logits'].shape\n"
         "again = model.get_layer('attribute_logits')(heads.scores(inner['features'], a=1.0, b=1.0))\n"
         "np.testing.assert_allclose(again, inner['attribute_logits'], rtol=1e-5, atol=1e-5)\n"
-        "assert len(outputs) == len(heads.kernel) + 2\n"
+        "assert len(outputs) == heads.attributes + 2\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", snippet + check], cwd=demo[0], capture_output=True, text=True, check=False
