@@ -9,11 +9,8 @@ import traceback
 
 from mam_keras.errors import RunError, UserError
 
+STOPPED = "stopped; the same command carries on"
 SHOW_ALL = "MAM_KERAS_DEBUG"  # set to anything: tracebacks, and TensorFlow's start-up messages
-
-
-class _Terminated(BaseException):
-    """SIGTERM, raised where the program stands."""
 
 
 def run(main):
@@ -24,9 +21,8 @@ def run(main):
         code, line = 0, None
     except UserError as error:
         code, line = 2, f"error: {error}"
-    except (KeyboardInterrupt, _Terminated) as error:
-        code = 130 if isinstance(error, KeyboardInterrupt) else 143
-        line = "stopped; the same command carries on"
+    except KeyboardInterrupt:
+        code, line = 130, STOPPED
     except RunError as error:
         code, line = 1, f"error: {error}"
     except Exception as error:
@@ -37,7 +33,7 @@ def run(main):
         print(" ".join(line.split()), file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
-    if code in (130, 143):
+    if code == 130:
         os._exit(code)  # threads of tf.data that still read would hold the process up
     sys.exit(code)
 
@@ -59,7 +55,9 @@ def import_tensorflow():
 
 
 def _terminate(*_):
-    raise _Terminated
+    # Not an exception: TensorFlow's C++ would swallow it now and then. Whatever is written is written beside its place.
+    os.write(2, f"{STOPPED}\n".encode())
+    os._exit(143)
 
 
 def _describe(error):

@@ -53,7 +53,7 @@ def transformed_sums(features, mask_kernel, mask_bias, kernel, transform):
     def tile_sums(tile):
         return ops.sum(transform(_masks(rows, *tile[:2])) * _weighted(rows, tile[2]), axis=-1)
 
-    sums = _untile(ops.map(tile_sums, tiles))
+    sums = _untile(_each(tile_sums, tiles))
     return ops.reshape(sums, (-1, *features.shape[1:3], kernel.shape[0]))
 
 
@@ -73,7 +73,7 @@ def explained_sums(features, mask_kernel, mask_bias, kernel, transform):
         by_image = ops.reshape(ops.abs(products), (-1, height * width, *tile[2].shape))
         return ops.sum(products, axis=-1), ops.mean(by_image, axis=1)
 
-    sums, magnitudes = ops.map(tile_sums, _tiles(mask_kernel, mask_bias, kernel))
+    sums, magnitudes = _each(tile_sums, _tiles(mask_kernel, mask_bias, kernel))
     magnitudes = ops.reshape(ops.transpose(magnitudes, (1, 0, 2, 3)), (-1, attributes, channels))
     return ops.reshape(_untile(sums), (-1, height, width, attributes)), magnitudes
 
@@ -83,7 +83,7 @@ def _forward(rows, mask_kernel, mask_bias, kernel):
         masks = _masks(rows, *tile[:2])
         return ops.sum(masks * _weighted(rows, tile[2]), axis=-1), ops.sum(masks, axis=-1)
 
-    masked, mask_sums = ops.map(tile_sums, _tiles(mask_kernel, mask_bias, kernel))
+    masked, mask_sums = _each(tile_sums, _tiles(mask_kernel, mask_bias, kernel))
     return _untile(masked), _untile(mask_sums)
 
 
@@ -140,6 +140,17 @@ def _tiles(mask_kernel, mask_bias, kernel):
         ops.reshape(mask_bias, (count, tile, channels)),
         ops.reshape(kernel, (count, tile, channels)),
     )
+
+
+def _each(function, tiles):
+    """`ops.map`, one tile after the other. TensorFlow would hold ten at once where it has threads for as many."""
+    if keras.backend.backend() != "tensorflow":
+        return ops.map(function, tiles)
+    import tensorflow as tf
+
+    one = function(tuple(array[0] for array in tiles))
+    signature = keras.tree.map_structure(tf.TensorSpec.from_tensor, one)
+    return tf.map_fn(function, tiles, parallel_iterations=1, fn_output_signature=signature)
 
 
 def _untile(sums):

@@ -277,7 +277,7 @@ def test_without_attribute_heads_only_the_other_head_classifies():
     assert np.isnan(outputs["multi_label"][1]).all()
 
 
-def test_no_tensor_of_explain_holds_all_masks():
+def test_explain_holds_the_masks_of_one_tile_at_a_time():
     heads, channels, side, batch = 12, 64, 8, 4
     data = {"source": "synthetic_faces", "image_size": 16}
     sections = {"channels": channels, "front_end": (4,), "dilations": (1,), "reconstructor": False}
@@ -285,12 +285,9 @@ def test_no_tensor_of_explain_holds_all_masks():
     function = signatures(network.build(settings, [f"attribute {k}" for k in range(heads)]))["explain"][0]
     pair = tf.TensorSpec((batch,), tf.float32)
     graph = tf.function(function).get_concrete_function(tf.TensorSpec((batch, 16, 16, 3), tf.uint8), pair, pair).graph
-    bodies = [graph, *(f.graph for f in graph._functions.values())]  # with the loop over tiles
-    sizes = [
-        t.shape.num_elements() or 0
-        for body in bodies
-        for op in body.get_operations()
-        for t in op.outputs
-        if t.shape.rank is not None
-    ]
-    assert max(sizes) == heads * channels * side**2 * batch / 3  # a tile of four of the twelve attributes
+    loops = [op for op in graph.get_operations() if "While" in op.type]
+    assert [loop.get_attr("parallel_iterations") for loop in loops] == [1]
+    bodies = [graph, *(function.graph for function in graph._functions.values())]
+    tensors = [tensor for body in bodies for op in body.get_operations() for tensor in op.outputs]
+    sizes = [tensor.shape.num_elements() or 0 for tensor in tensors if tensor.shape.rank is not None]
+    assert max(sizes) == heads * channels * side**2 * batch / 3  # four of the twelve attributes
