@@ -1,5 +1,6 @@
 """What every command line shares: exit codes, one clear line for every way to fail, and a quiet TensorFlow."""
 
+import contextlib
 import importlib
 import os
 import re
@@ -56,6 +57,8 @@ def import_tensorflow():
 
 def _terminate(*_):
     # Not an exception: TensorFlow's C++ would swallow it now and then. Whatever is written is written beside its place.
+    with contextlib.suppress(RuntimeError):  # the program may have been printing just then
+        sys.stdout.flush()
     os.write(2, f"{STOPPED}\n".encode())
     os._exit(143)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mam_keras.run_directory import remove_partial
+
 ROOT = Path(__file__).parents[1]
 
 OPENING = """
@@ -57,18 +59,21 @@ def test_every_end_has_its_exit_code_and_one_line(main, code, line):
     assert done.stdout in ("", "working\n")  # nothing is lost, though stdout is no terminal
 
 
-def test_a_stop_unwinds_what_was_open(tmp_path):
-    """So that a file being written is removed, and locks are given back."""
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_stop_leaves_what_was_there_and_at_most_a_partial_file(tmp_path, number, code):
+    (tmp_path / "a.npz").write_text("whole")
     program = (
         "from mam_keras.run_directory import replacing\n"
         "def main():\n"
         f"    with replacing({str(tmp_path / 'a.npz')!r}) as beside:\n"
         "        beside.write_text('half')\n"
-        "        stop(signal.SIGTERM)\n"
+        f"        stop(signal.{number})\n"
         "command_line.run(main)\n"
     )
-    assert python(program).returncode == 143
-    assert not list(tmp_path.iterdir())
+    assert python(program).returncode == code
+    assert (tmp_path / "a.npz").read_text() == "whole"
+    remove_partial(tmp_path)  # as the next start does
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.npz"]
 
 
 def test_a_thread_that_still_works_does_not_hold_up_a_stop():
