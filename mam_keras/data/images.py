@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def decode(encoded):
-    """Decodes one JPEG, PNG, GIF (first frame) or BMP: scalar string -> uint8 (height, width, 3).
+    """Decodes one JPEG, PNG, GIF (first frame), BMP, WebP or JPEG XL: scalar string -> uint8 (height, width, 3).
 
     Grey images are repeated over three channels, transparency is dropped, CMYK is converted, 16 bits become 8.
     Raises `tf.errors.InvalidArgumentError` for anything else and for truncated files.

@@ -21,7 +21,8 @@ def signatures(model):
                                     -> the same, with masks transformed by f_{a,b}, each image by its own pair
         explain                     image, a, b
                                     -> the same, contributions (N, K, H', W'), whose mean over positions is the logit
-                                    less its bias, channel_importances (N, K, C) and reconstruction (N, S, S, 3)
+                                    less its bias (where pooled_share is 1), channel_importances (N, K, C) and
+                                    reconstruction (N, S, S, 3)
         classify_transformed_bytes  image_bytes, a, b -> as without _bytes
         explain_bytes
 
