@@ -138,6 +138,22 @@ class Evaluation(Section):
     resamples: Count = 1000  # of the bootstrap
 
 
+class Analysis(Section):
+    """What `report` computes; the papers' robustness figure is 1905.02719, figure 5."""
+
+    split: Literal["test", "validation"] = "test"  # the images that every analysis is about
+    pairs: Annotated[tuple[tuple[NonNegative, Positive], ...], Field(min_length=1)] = tuple(
+        (a, b) for b in (0.5, 2.0, 4.0, 8.0) for a in (0.5, 1.0, 2.0)
+    )  # (a, b) of the mask transformation, beside the identity, which is always there
+    sigmas: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+    clip: bool = True  # noisy images to [0, 1], as a camera or a file would
+    examples: Annotated[int, Field(ge=1, le=48)] = 12  # images shown in the explorer
+    subgroups: tuple[Text, ...] | None = None  # attributes to compare accuracy within; Male and Young where there are
+    parts: Text | None = None  # folder of images with part masks (CelebAMask-HQ's classes): exact regions
+    regions: Text | None = None  # YAML that says where attributes are; the package's own for CelebA when left out
+    resamples: Count = 500  # of the bootstrap, wherever an interval is computed
+
+
 class Config(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -146,6 +162,7 @@ class Config(Section):
     loss: Loss = Loss()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+    analysis: Analysis = Analysis()
 
     @model_validator(mode="after")
     def _possible(self):

@@ -1,9 +1,16 @@
 """What tests of all parts need."""
 
 import os
+import warnings
 from pathlib import Path
 
 import pytest
+
+from mam_keras import config
+from mam_keras.analysis.trained_run import TrainedRun
+from mam_keras.run_directory import RunDirectory
+
+ATTRIBUTES = ("Smiling", "Eyeglasses", "Mouth_Slightly_Open", "Wearing_Hat", "Bangs")  # of the small run
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +21,53 @@ def real_faces() -> Path:
         reason = "real faces are missing: expected CelebA's official layout in ../shared/celeba"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def train_small(tmp_path_factory):
+    """train_small(section={key: value}) trains a run with these changes and returns its path: features 8x8, C = 8."""
+
+    def train(**changes):
+        from mam_keras.fit.run import run
+
+        values = {
+            "name": "small",
+            "data": {
+                "source": "synthetic_faces",
+                "train": 64,
+                "validation": 24,
+                "test": 24,
+                "image_size": 32,
+                "attributes": ATTRIBUTES,
+            },
+            "model": {"channels": 8, "front_end": (8, 8), "dilations": (1, 2)},
+            "training": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "xla": "off"},
+            "evaluation": {"resamples": 20},
+            "analysis": {
+                "examples": 4,
+                "resamples": 20,
+                "sigmas": (0.0, 0.2),
+                "pairs": ((0.5, 2.0), (2.0, 2.0), (1.0, 4.0)),
+            },
+        }
+        for section, keys in changes.items():
+            values[section] = values[section] | keys if isinstance(values.get(section), dict) else keys
+        settings = config.check(values, "train_small")
+        directory = RunDirectory(tmp_path_factory.mktemp("run") / "small")
+        with directory.open(settings, overwrite=False), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
+            run(settings, directory)
+        return directory.path
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def small_run(train_small):
+    """The run's path; tests that write into it or change it copy it first."""
+    return train_small()
+
+
+@pytest.fixture
+def trained(small_run):
+    return TrainedRun(small_run)

@@ -1,0 +1,70 @@
+"""A trained model taken apart for analysis: features, masks, scores, logits, each on its own. Knows no data set."""
+
+import zipfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+import mam_keras.model  # (registers the layers)
+from mam_keras.errors import UserError
+from mam_keras.model.transformation import FAMILIES
+
+
+class Network:
+    """A model of `model.build`, in parts. Images are float32 (N, S, S, 3) in [0, 1], features (N, H, W, C).
+
+    Attributes:
+        model: the Keras model.
+        heads: the layer of attribute heads (`scores`, `gain`, `base`, `mask`, `explain` of features), or None.
+        masked: whether the heads have masks.
+        identity: the pair (a, b) that changes nothing.
+        bias: float32 (K,) of the attribute heads, or None.
+        image_size, grid, channels: S, (H, W), C.
+    """
+
+    def __init__(self, model):
+        self.model = model
+        layers = {layer.name: layer for layer in model.layers}
+        self.heads = layers.get("attribute_scores")
+        self.pooling = layers.get("attribute_logits")
+        self.masked = hasattr(self.heads, "family")
+        self.identity = FAMILIES[self.heads.family].identity if self.masked else (1.0, 1.0)
+        self.bias = None if self.pooling is None else self.pooling.bias.numpy()
+        self.has_multi_label = "multi_label_logits" in layers
+        self.has_reconstructor = "reconstruction" in layers
+        self.image_size = model.input_shape[1]
+        _, *self.grid, self.channels = layers["features"].output.shape
+        self.parts = mam_keras.model.parts(model)
+        names = [name for name in ("features", "multi_label_logits", "reconstruction") if name in self.parts.output]
+        self._extractor = keras.Model(model.input, {name: self.parts.output[name] for name in names})
+        self.extract = tf.function(lambda images: self._extractor(images, training=False), reduce_retracing=True)
+
+    @classmethod
+    def load(cls, path):
+        """From `model.keras`. Raises `UserError` where it is missing or damaged."""
+        try:
+            return cls(keras.models.load_model(path, compile=False))
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"{path}: expected the model of a finished run. Received: {reason}") from None
+
+    def features(self, images):
+        """F = f_f(x): float32 (N, H, W, C)."""
+        return self.extract(images)["features"]
+
+    def logits(self, scores):
+        """Attribute logits, float32 (N, K), of scores (N, H, W, K)."""
+        return self.pooling(scores)
+
+
+def stream(prepared, batch_size, description):
+    """The images of a `pipeline.Prepared`, a batch at a time, with progress: yields (rows, images).
+
+    `rows` is a slice of the split, `images` a float32 tensor (n, S, S, 3) in [0, 1].
+    """
+    starts = range(0, len(prepared), batch_size)
+    for start in tqdm(starts, desc=description, unit=" batches", disable=None, leave=False):
+        rows = slice(start, min(start + batch_size, len(prepared)))
+        yield rows, tf.constant(np.asarray(prepared.images[rows]), tf.float32) / 255.0

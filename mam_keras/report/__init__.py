@@ -1,0 +1,1 @@
+"""From results to a page: figures, tables, templates. Computes nothing that an analysis could have computed."""

@@ -1,0 +1,60 @@
+"""A run as a page sees it: its settings, what training left, and the results. Opens neither model nor image."""
+
+import csv
+import json
+from dataclasses import dataclass
+
+from mam_keras.analysis.result import Result
+from mam_keras.config import Config
+
+
+@dataclass(frozen=True)
+class ReportedRun:
+    """Everything sections are made from.
+
+    Attributes:
+        name: of the run directory.
+        config: with the overrides of this report.
+        environment: of environment.json, or None.
+        history: rows of history.csv, numbers as float; empty before the first epoch.
+        evaluation: of evaluation.json, or None before the run is finished.
+        results: by analysis name.
+        missing: {analysis name: why there is no result}.
+    """
+
+    name: str
+    config: Config
+    environment: dict | None
+    history: list[dict[str, float]]
+    evaluation: dict | None
+    results: dict[str, Result]
+    missing: dict[str, str]
+
+
+def reported(run, results, missing) -> ReportedRun:
+    """Joins an `analysis.trained_run.TrainedRun` with what was found out about it."""
+    directory = run.directory
+    return ReportedRun(
+        name=directory.path.resolve().name,
+        config=run.config,
+        environment=_json(directory.environment),
+        history=_history(directory.history),
+        evaluation=_json(directory.evaluation),
+        results=results,
+        missing=missing,
+    )
+
+
+def _json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _history(path):
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError):
+        return []

@@ -1,0 +1,7 @@
+"""One module per section of the page, in the page's order.
+
+Each has NEEDS, the analyses without which it has nothing to show, TITLE, and `section(run, others)`, which makes a
+`blocks.Section` from a `ReportedRun` and those it is compared with.
+"""
+
+SECTIONS = ("training",)
