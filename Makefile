@@ -6,7 +6,8 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	test -e runs/demo/evaluation.json || $(BIN)/python -m mam_keras.fit configs/demo.yaml
-	@echo "The demo's model and figures are in runs/demo"
+	$(BIN)/python -m mam_keras.report runs/demo
+	@echo "The demo's report: reports/demo/index.html"
 
 test: .venv/installed-test
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ SHOW_ALL = "MAM_KERAS_DEBUG"  # set to anything: tracebacks, and TensorFlow's st
 
 def run(main):
     """Runs `main()` and exits: 0 done; 2 the user's input is at fault; 130 Ctrl-C; 143 SIGTERM; 1 anything else."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, lambda *_: stop(143))
     try:
         main()
         code, line = 0, None
@@ -55,12 +55,13 @@ def import_tensorflow():
         os.close(nowhere)
 
 
-def _terminate(*_):
+def stop(code):
+    """Ends the process at once, saying that the same command carries on; from a signal's handler or any thread."""
     # Not an exception: TensorFlow's C++ would swallow it now and then. Whatever is written is written beside its place.
     with contextlib.suppress(RuntimeError):  # the program may have been printing just then
         sys.stdout.flush()
     os.write(2, f"{STOPPED}\n".encode())
-    os._exit(143)
+    os._exit(code)
 
 
 def _describe(error):

@@ -6,8 +6,9 @@ key, what was read and what was expected.
 
 import difflib
 import re
+import types
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pydantic
 import yaml
@@ -133,6 +134,13 @@ class Training(Section):
     deterministic: bool = False  # the same weights, bit for bit, from the same command on the same machine
 
 
+class Distribute(Section):
+    """On which devices a run trains; each of them, a replica, takes an equal part of every batch."""
+
+    strategy: Literal["auto", "none", "mirrored", "multi_worker"] = "auto"  # auto: as TF_CONFIG and the GPUs suggest
+    learning_rate_scale: Literal["none", "linear", "square_root"] = "none"  # by the number of replicas
+
+
 class Evaluation(Section):
     batch_size: Count = 100
     resamples: Count = 1000  # of the bootstrap
@@ -154,6 +162,38 @@ class Analysis(Section):
     resamples: Count = 500  # of the bootstrap, wherever an interval is computed
 
 
+class Range(Section):
+    """Where `tune` looks for a setting's value; whole numbers where the setting is one."""
+
+    low: Annotated[float, Field(allow_inf_nan=False)]
+    high: Annotated[float, Field(allow_inf_nan=False)]
+    scale: Literal["log", "linear"] = "log"
+
+
+class Tune(Section):
+    """What `tune` searches for, on the validation images."""
+
+    space: Annotated[dict[Text, Range], Field(min_length=1)] = {"loss.lambda": Range(low=1e-8, high=1e-4)}
+    oracle: Literal["random", "bayesian", "hyperband"] = "random"
+    trials: Count | None = None  # 10 when left out; of hyperband at most so many, and all it needs when left out
+    epochs: Count | None = None  # of a trial, of hyperband's longest trials; training.epochs when left out
+    objective: Literal["balanced_accuracy", "noise_robustness", "localisation"] = "balanced_accuracy"
+
+    @model_validator(mode="after")
+    def _possible(self):
+        for key, there in self.space.items():
+            if there.low >= there.high:
+                raise ValueError(
+                    f"tune.space.{key}: expected low < high, or the range is empty. "
+                    f"Received: {there.low:g} to {there.high:g}"
+                )
+            if there.scale == "log" and there.low <= 0:
+                raise ValueError(
+                    f"tune.space.{key}.low: expected greater than 0, or `scale: linear`. Received: {there.low:g}"
+                )
+        return self
+
+
 class Config(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -161,8 +201,10 @@ class Config(Section):
     model: Model = Model()
     loss: Loss = Loss()
     training: Training = Training()
+    distribute: Distribute = Distribute()
     evaluation: Evaluation = Evaluation()
     analysis: Analysis = Analysis()
+    tune: Tune | None = None  # lambda when left out; `fit` does not look at it
 
     @model_validator(mode="after")
     def _possible(self):
@@ -205,7 +247,10 @@ class Config(Section):
 
     def to_yaml(self) -> str:
         """The resolved configuration; `load` reads it back to an equal one."""
-        return yaml.safe_dump(self.model_dump(mode="json", by_alias=True), sort_keys=False)
+        values = self.model_dump(mode="json", by_alias=True)
+        if self.tune is None:
+            del values["tune"]
+        return yaml.safe_dump(values, sort_keys=False)
 
 
 def load(path: str | Path, overrides: list[str] = ()) -> Config:
@@ -214,28 +259,34 @@ def load(path: str | Path, overrides: list[str] = ()) -> Config:
     Raises `UserError` for a file that cannot be read, for an unknown key (naming the nearest known one), a wrong
     type, a value out of range, or a combination that cannot work.
     """
-    where = str(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UserError(f"{where}: expected a readable YAML file. Received: {reason}") from None
-    values = _parse(text, where)
-    if not isinstance(values, dict):
-        raise UserError(f"{where}: expected a mapping of sections. Received: {type(values).__name__}")
+    values, where = read(path), str(path)
     for override in overrides:
         _override(values, override)
         where = f"{path} with --set {' '.join(overrides)}"
     return check(values, where)
 
 
-def check(values: dict[str, Any], where: str) -> Config:
+def read(path: str | Path) -> dict[str, Any]:
+    """Plain values of a YAML file that holds a mapping; raises `UserError` for any other."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UserError(f"{path}: expected a readable YAML file. Received: {reason}") from None
+    values = _parse(text, str(path))
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected a mapping of sections. Received: {type(values).__name__}")
+    return values
+
+
+def check(values: dict[str, Any], where: str, section: type[Section] = Config) -> Section:
     """Checks plain values, as YAML gives them; `where` opens the message of the `UserError` that refuses them."""
     try:
-        return Config.model_validate(_tuples(values))
+        return section.model_validate(_tuples(values))
     except pydantic.ValidationError as error:
         first, more = error.errors()[0], error.error_count() - 1
-        raise UserError(f"{where}: {_explain(first, values)}" + (f" (and {more} more)" if more else "")) from None
+        message = _explain(first, section) + (f" (and {more} more)" if more else "")
+        raise UserError(f"{where}: {message}") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -293,7 +344,7 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _explain(error: dict, values: dict) -> str:
+def _explain(error: dict, section: type[Section]) -> str:
     """One of pydantic's errors as `key: expected ... Received: ...`."""
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
@@ -301,7 +352,7 @@ def _explain(error: dict, values: dict) -> str:
     tag = location.pop(1) if len(location) > 2 and location[0] == "data" else None
     key = ".".join(location)
     if error["type"] == "extra_forbidden":
-        known = _known_keys(tuple(location[:-1]), tag)
+        known = _known_keys(section, location[:-1], tag)
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}."
         return f"{key}: unknown key; {hint} Received: {error['input']!r}"
@@ -315,10 +366,17 @@ def _explain(error: dict, values: dict) -> str:
     return f"{key}: expected {expected}. Received: {error['input']!r}"
 
 
-def _known_keys(location: tuple[str, ...], tag: str | None) -> list[str]:
-    if location == ("data",):
-        sources = (CelebAData, TFDSData, TableData, SyntheticFacesData)
-        section = next(s for s in sources if s.model_fields["source"].annotation.__args__[0] == tag)
-    else:
-        section = Config.model_fields[location[0]].annotation if location else Config
-    return [field.alias or name for name, field in section.model_fields.items()]
+def _known_keys(annotation: Any, location: list[str], tag: str | None) -> list[str]:
+    """Keys of the section that a location leads to, through sections, mappings, tuples and unions."""
+    union = get_origin(annotation) in (Union, types.UnionType)
+    for option in get_args(annotation) if union else (annotation,):
+        fields, origin = getattr(option, "model_fields", {}), get_origin(option)
+        if fields and not location:
+            if tag is None or tag in get_args(fields["source"].annotation):
+                return [field.alias or name for name, field in fields.items()]
+        elif fields:
+            inner = [field for name, field in fields.items() if location[0] in (name, field.alias)]
+            return _known_keys(inner[0].annotation, location[1:], tag)
+        elif origin in (dict, tuple):
+            return _known_keys(get_args(option)[1 if origin is dict else 0], location[1:], tag)
+    return []

@@ -3,8 +3,9 @@
 Takes labels and probabilities as plain arrays and gives plain values. Knows no model, no file and no plot.
 """
 
+import functools
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,16 @@ class Predictions:
                     f"Received: {probabilities.min()} to {probabilities.max()}"
                 )
 
+    @property
+    def units(self) -> np.ndarray:
+        """int (n,), what the bootstrap resamples: the groups where there are any, the images otherwise."""
+        return np.arange(len(self.ids)) if self.groups is None else self.groups
+
+    @property
+    def main_head(self) -> str:
+        """The head whose answers are looked at closely: the attribute heads where the model has them."""
+        return next(head for head in HEADS if head in self.probabilities)
+
 
 def metrics(labels: np.ndarray, probabilities: np.ndarray, training_rates: np.ndarray) -> dict[str, np.ndarray]:
     """Every metric of `METRICS` for every attribute.
@@ -82,7 +93,7 @@ def metrics(labels: np.ndarray, probabilities: np.ndarray, training_rates: np.nd
         float (K,) of each metric.
     """
     one_each = np.ones((len(labels), 1))
-    return {name: values[0] for name, values in _Scorer(labels, probabilities, training_rates)(one_each).items()}
+    return {name: values[0] for name, values in Scorer(labels, probabilities, training_rates)(one_each).items()}
 
 
 def resample_weights(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
@@ -98,29 +109,98 @@ def resample_weights(groups: np.ndarray, resamples: int, seed: int) -> Iterator[
         yield counts.T[members].astype(float)
 
 
+def resampled_metrics(
+    predictions: Predictions, training_rates: np.ndarray, resamples: int, seed: int
+) -> dict[str, dict[str, np.ndarray]]:
+    """Each attribute's metrics in each resample: float (resamples, K) of each head's each metric, NaN if undefined.
+
+    Groups are resampled where there are any, images otherwise. Resample r is the same one for every head, so heads
+    can be compared in pairs.
+    """
+    labels = predictions.labels
+    scorers = {head: Scorer(labels, p, training_rates) for head, p in predictions.probabilities.items()}
+    blocks = {head: {metric: [] for metric in METRICS} for head in scorers}
+    for weights in resample_weights(predictions.units, resamples, seed):
+        for head, scorer in scorers.items():
+            for metric, values in scorer(weights).items():
+                blocks[head][metric].append(values)
+    return {head: {metric: np.concatenate(b) for metric, b in by.items()} for head, by in blocks.items()}
+
+
 def bootstrap(
     predictions: Predictions, training_rates: np.ndarray, resamples: int, seed: int
 ) -> tuple[dict[str, dict[str, np.ndarray]], np.ndarray]:
     """Each metric's mean over attributes in each resample, and how often attributes lost a class.
 
-    Groups are resampled where there are any, images otherwise. Resample r is the same one for every head, so heads
-    can be compared in pairs. An attribute whose metric is undefined in a resample is left out of that mean.
+    The resamples are those of `resampled_metrics`. An attribute whose metric is undefined in a resample is left out
+    of that mean.
 
     Returns:
         float (resamples,) of each head's each metric, NaN where it is undefined for every attribute; int (K,), in
         how many resamples an attribute had no positive or no negative image.
     """
-    labels, groups = predictions.labels, predictions.groups
-    scorers = {head: _Scorer(labels, p, training_rates) for head, p in predictions.probabilities.items()}
-    means = {head: {metric: [] for metric in METRICS} for head in scorers}
-    single_class = np.zeros(labels.shape[1], int)
-    for weights in resample_weights(np.arange(len(labels)) if groups is None else groups, resamples, seed):
-        for head, scorer in scorers.items():
-            scores = scorer(weights)
-            for metric in METRICS:
-                means[head][metric].append(_mean(scores[metric]))
-        single_class += np.isin(scores["positive_rate"], (0, 1)).sum(axis=0)  # of the labels: equal for all heads
-    return {h: {metric: np.concatenate(m) for metric, m in by.items()} for h, by in means.items()}, single_class
+    resampled = resampled_metrics(predictions, training_rates, resamples, seed)
+    rates = next(iter(resampled.values()))["positive_rate"]  # of the labels: equal for all heads
+    means = {head: {metric: defined_mean(values) for metric, values in by.items()} for head, by in resampled.items()}
+    return means, np.isin(rates, (0, 1)).sum(axis=0)
+
+
+def interval(resampled: np.ndarray) -> np.ndarray:
+    """Ends of the 95 % percentile bootstrap interval: (resamples, ...) -> (2, ...).
+
+    Resamples in which a value is undefined (NaN) are left out; NaN where it is defined in none.
+    """
+    ends = np.full((2, *resampled.shape[1:]), np.nan)
+    defined = ~np.isnan(resampled).all(axis=0)
+    ends[:, defined] = np.nanpercentile(resampled[:, defined], (2.5, 97.5), axis=0)
+    return ends
+
+
+def estimates(values: np.ndarray, resampled: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Values beside the ends of their intervals: (...) and (resamples, ...) -> float (..., 3).
+
+    The ends are NaN where `units` (see `Predictions.units`) are one alone: nothing says how far it would move.
+    """
+    alone = len(np.unique(units)) == 1
+    return np.stack([values, *(interval(resampled) * (np.nan if alone else 1))], axis=-1)
+
+
+def paired_estimates(
+    first: Callable, second: Callable, metrics: Sequence[str], units: np.ndarray, resamples: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Two scorings of the same images, and second minus first, all in the same resamples.
+
+    An attribute counts only where a metric is defined in both, so that both means are over the same attributes.
+
+    Args:
+        first, second: weights (n, B) -> {metric: (B, K)}, as `Scorer` gives.
+        metrics: which of them.
+        units: of the images, see `Predictions.units`.
+        resamples, seed: of the bootstrap.
+
+    Returns:
+        {METRIC: float (K, 3, 3), METRIC.mean: float (3, 3), over attributes}: first, second, difference; of each the
+        value and the ends of its 95 % interval, see `estimates`.
+    """
+
+    def scores(weights):
+        one, two = first(weights), second(weights)
+        both = {metric: np.stack([one[metric], two[metric], two[metric] - one[metric]], axis=1) for metric in metrics}
+        return {metric: np.where(np.isnan(values[:, 2:]), np.nan, values) for metric, values in both.items()}
+
+    values = scores(np.ones((len(units), 1)))
+    blocks = [scores(weights) for weights in resample_weights(units, resamples, seed)]
+    result = {}
+    for metric in metrics:
+        value, resampled = values[metric][0], np.concatenate([block[metric] for block in blocks])
+        result[metric] = estimates(value, resampled, units).swapaxes(0, 1)
+        result[f"{metric}.mean"] = estimates(defined_mean(value), defined_mean(resampled), units)
+    return result
+
+
+def defined_mean(values: np.ndarray) -> np.ndarray:
+    """Over the attributes (the last axis) for which the value is defined (not NaN); NaN where it is for none."""
+    return ratio(np.nansum(values, axis=-1), np.sum(~np.isnan(values), axis=-1))
 
 
 def evaluate(
@@ -158,8 +238,11 @@ def evaluate(
     for head, probabilities in predictions.probabilities.items():
         values = metrics(predictions.labels, probabilities, training_rates)
         heads[head] = {
-            "mean": {metric: _plain(_mean(values[metric])) for metric in METRICS},
-            "interval": {m: _interval(means[head][m]) if (groups or n) > 1 else [None, None] for m in METRICS},
+            "mean": {metric: _plain(defined_mean(values[metric])) for metric in METRICS},
+            "interval": {
+                metric: [_plain(end) for end in interval(means[head][metric])] if (groups or n) > 1 else [None, None]
+                for metric in METRICS
+            },
             "left_out": {metric: int(np.isnan(values[metric]).sum()) for metric in METRICS},
             "per_attribute": {
                 name: {metric: _plain(values[metric][k]) for metric in METRICS} for k, name in enumerate(attributes)
@@ -175,8 +258,8 @@ def evaluate(
     }
 
 
-class _Scorer:
-    """One head's answers, prepared so that any weighting of the images can be scored.
+class Scorer:
+    """One head's answers, prepared so that any weighting of the images can be scored (see `metrics`).
 
     Weights are whole numbers: an image of weight 2 counts as two equal images, one of weight 0 is not there.
     """
@@ -186,26 +269,34 @@ class _Scorer:
             raise ValueError(
                 f"`training_rates` must be of shape {labels.shape[1:]}. Received: {np.shape(training_rates)}"
             )
-        answers = probabilities >= THRESHOLD
+        answers, self.probabilities = probabilities >= THRESHOLD, probabilities
         self.labels, self.answers, self.hits = (a.astype(float) for a in (labels, answers, labels & answers))
         self.majority = np.asarray(training_rates) >= 0.5
-        self.rankings = [_Ranking(*columns) for columns in zip(labels.T, probabilities.T, strict=True)]
 
-    def __call__(self, weights):
-        """weights (n, B) -> metric -> (B, K)."""
+    def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Every metric of `METRICS`: weights (n, B) -> metric -> (B, K)."""
+        scores = self.count(weights)
+        precision = np.stack([ranking.average_precision(weights) for ranking in self._rankings], axis=1)
+        scores["average_precision"] = np.where(scores["positive_rate"] < 1, precision, np.nan)
+        return scores
+
+    def count(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """All but average precision, which alone needs the images sorted and takes most of the time."""
         total = weights.sum(axis=0)[:, None]
         positive, answered, hits = (weights.T @ a for a in (self.labels, self.answers, self.hits))
         negative = total - positive
         rejections = negative - (answered - hits)  # TN
-        precision = np.stack([ranking.average_precision(weights) for ranking in self.rankings], axis=1)
         return {
-            "accuracy": (hits + rejections) / total,
-            "balanced_accuracy": (_ratio(hits, positive) + _ratio(rejections, negative)) / 2,
-            "average_precision": np.where(negative > 0, precision, np.nan),
-            "f1": _ratio(2 * hits, positive + answered),
-            "majority_accuracy": np.where(self.majority, positive, negative) / total,
-            "positive_rate": positive / total,
+            "accuracy": ratio(hits + rejections, total),
+            "balanced_accuracy": (ratio(hits, positive) + ratio(rejections, negative)) / 2,
+            "f1": ratio(2 * hits, positive + answered),
+            "majority_accuracy": ratio(np.where(self.majority, positive, negative), total),
+            "positive_rate": ratio(positive, total),
         }
+
+    @functools.cached_property
+    def _rankings(self):
+        return [_Ranking(*columns) for columns in zip(self.labels.T, self.probabilities.T, strict=True)]
 
 
 class _Ranking:
@@ -229,22 +320,12 @@ class _Ranking:
         hits = np.cumsum(positives, axis=0)[self.last_positive]
         answered = np.cumsum(weights[self.order], axis=0)[self.last]
         precision = hits / np.maximum(answered, 1)  # nobody answered: then the positive's own weight is 0 as well
-        return _ratio((positives * precision).sum(axis=0), positives.sum(axis=0))
+        return ratio((positives * precision).sum(axis=0), positives.sum(axis=0))
 
 
-def _ratio(numerator, denominator):
+def ratio(numerator, denominator):
     """numerator / denominator, NaN where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
-
-
-def _mean(values):
-    """Over the attributes (the last axis) for which the value is defined; NaN where it is for none."""
-    return _ratio(np.nansum(values, axis=-1), np.sum(~np.isnan(values), axis=-1))
-
-
-def _interval(means):
-    defined = means[~np.isnan(means)]
-    return [float(end) for end in np.percentile(defined, (2.5, 97.5))] if len(defined) else [None, None]
 
 
 def _plain(value):

@@ -85,7 +85,7 @@ class RunDirectory:
             if not (self.last_checkpoint.exists() or self.model.exists()):
                 self._remove()  # it ended before there was anything to keep, perhaps for the setting now put right
                 return
-            key, there, here = _difference(present, config)
+            key, there, here = difference(present, config)
             raise UserError(
                 f"{self.config}: expected the configuration of this run to go on with. Received: {key} is "
                 f"{there!r} there and {here!r} here; choose another --run, or --overwrite"
@@ -166,7 +166,7 @@ def write_csv(path, rows):
         writer.writerows(rows)
 
 
-def _difference(there, here):
+def difference(there, here):
     """The first dotted key in which two configurations differ, and both values."""
     there, here = (_flat(c.model_dump(mode="json", by_alias=True)) for c in (there, here))
     key = next(k for k in {**there, **here} if there.get(k) != here.get(k))

@@ -7,7 +7,20 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from mam_keras.evaluation import METRICS, Predictions, bootstrap, evaluate, metrics, resample_weights, table
+from mam_keras.evaluation import (
+    METRICS,
+    Predictions,
+    Scorer,
+    bootstrap,
+    estimates,
+    evaluate,
+    interval,
+    metrics,
+    paired_estimates,
+    resample_weights,
+    resampled_metrics,
+    table,
+)
 
 
 def random_predictions(n=60, K=5, groups=None, seed=0):
@@ -127,6 +140,78 @@ def test_the_weighted_bootstrap_is_the_literal_one(groups, K):
             for metric in METRICS:
                 assert means[head][metric].shape == (40,)
                 assert means[head][metric][resample] == pytest.approx(literal[metric].mean(), abs=1e-12)
+
+
+def test_resampled_metrics_are_those_of_the_drawn_images():
+    predictions, rates = random_predictions(groups=GROUPS), np.linspace(0.2, 0.7, 5)
+    resampled = resampled_metrics(predictions, rates, resamples=20, seed=3)
+    weights = np.concatenate(list(resample_weights(GROUPS, 20, seed=3)), axis=1)
+    for resample in (0, 15, 16, 19):
+        drawn = np.repeat(np.arange(60), weights[:, resample].astype(int))
+        for head, probabilities in predictions.probabilities.items():
+            literal = metrics(predictions.labels[drawn], probabilities[drawn], rates)
+            for metric in METRICS:
+                assert resampled[head][metric].shape == (20, 5)
+                np.testing.assert_allclose(resampled[head][metric][resample], literal[metric], atol=1e-12)
+
+
+def test_counting_alone_gives_every_metric_but_average_precision():
+    predictions, rates = random_predictions(), np.full(5, 0.5)
+    scorer = Scorer(predictions.labels, predictions.probabilities["attributes"], rates)
+    weights = next(resample_weights(predictions.units, 3, seed=0))
+    whole, counted = scorer(weights), scorer.count(weights)
+    assert set(whole) - set(counted) == {"average_precision"}
+    for metric, values in counted.items():
+        np.testing.assert_array_equal(values, whole[metric])
+
+
+def test_where_nothing_is_weighed_every_metric_is_undefined():
+    predictions = random_predictions()
+    scorer = Scorer(predictions.labels, predictions.probabilities["attributes"], np.full(5, 0.5))
+    assert all(np.isnan(values).all() for values in scorer(np.zeros((60, 2))).values())
+
+
+def test_an_interval_leaves_out_undefined_resamples():
+    nan = np.nan
+    resampled = np.array([[0.0, nan, nan], [1.0, nan, 2.0], [2.0, nan, 4.0]])
+    np.testing.assert_allclose(interval(resampled), [[0.05, nan, 2.05], [1.95, nan, 3.95]])
+    np.testing.assert_allclose(interval(resampled[:, 0]), [0.05, 1.95])
+    assert np.isnan(interval(resampled[:, 1])).all()
+
+
+def test_an_estimate_of_a_single_unit_has_no_interval():
+    values, resampled = np.array([0.5, 0.25]), np.array([[0.0, 0.25], [1.0, 0.25]])
+    np.testing.assert_allclose(estimates(values, resampled, np.array([3, 4])), [[0.5, 0.025, 0.975], [0.25] * 3])
+    np.testing.assert_array_equal(
+        estimates(values, resampled, np.array([3, 3])), [[0.5, np.nan, np.nan], [0.25, np.nan, np.nan]]
+    )
+
+
+def test_paired_estimates_worked_out_by_hand():
+    # Four images, two attributes. "Right" per image; accuracy is the weighted mean. The second attribute's second
+    # scoring is undefined wherever image 3 is not drawn.
+    right = np.array([[1, 0], [1, 1], [0, 1], [0, 0]], float), np.array([[1, 1], [1, 1], [1, 1], [0, 1]], float)
+
+    def scoring(index):
+        def scores(weights):
+            share = weights.T @ right[index] / weights.sum(axis=0)[:, None]
+            if index:
+                share[weights[3] == 0, 1] = np.nan
+            return {"accuracy": share}
+
+        return scores
+
+    found = paired_estimates(scoring(0), scoring(1), ("accuracy",), np.arange(4), resamples=200, seed=0)
+    np.testing.assert_allclose(found["accuracy"][:, :, 0], [[0.5, 0.75, 0.25], [0.5, 1.0, 0.5]])
+    np.testing.assert_allclose(found["accuracy.mean"][:, 0], [0.5, 0.875, 0.375])
+    weights = np.concatenate(list(resample_weights(np.arange(4), 200, seed=0)), axis=1)
+    both = weights[3] > 0  # in the others the second attribute counts in neither
+    first, difference = weights.T @ right[0] / 4, weights.T @ (right[1] - right[0]) / 4
+    ends = (2.5, 97.5)
+    np.testing.assert_allclose(found["accuracy"][0, 2, 1:], np.percentile(difference[:, 0], ends))
+    np.testing.assert_allclose(found["accuracy"][1, 0, 1:], np.percentile(first[both, 1], ends))
+    mean = np.where(both, difference.mean(axis=1), difference[:, 0])
+    np.testing.assert_allclose(found["accuracy.mean"][2, 1:], np.percentile(mean, ends))
 
 
 @pytest.mark.parametrize("rare", [True, False])

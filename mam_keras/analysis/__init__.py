@@ -11,7 +11,17 @@ import time
 from mam_keras.analysis import result
 from mam_keras.analysis.result import Result, Unavailable, digest
 
-ANALYSES = ()
+ANALYSES = (
+    "accuracy",
+    "calibration",
+    "subgroups",
+    "mistakes",
+    "masks",
+    "correlations",
+    "mask_grids",
+    "transformation",
+    "reconstructions",
+)
 
 
 def key(run, name):
@@ -26,38 +36,68 @@ def key(run, name):
     }
 
 
-def compute_missing(run):
+def compute_missing(run, first=None):
     """Computes what the run's `analysis/` lacks and returns all results by name; why not, where there is none.
+
+    Args:
+        first: the run to compare this one with, or None; then "comparison" is among the names.
 
     Returns:
         {name: `Result`}, {name: why it is missing}. Without the model (still training, or removed) whatever was
         computed before is taken as it is.
     """
-    results, missing = {}, {}
+    found = {}
     trained = run.directory.model.exists() and run.directory.predictions.exists()
     for position, name in enumerate(ANALYSES, 1):
         wanted = key(run, name) if trained else None
-        found = result.read(run.folder, name, wanted)
-        if found is None and trained:
+        found[name] = result.read(run.folder, name, wanted)
+        if found[name] is None and trained:
             start = time.time()
-            found = _compute(run, name)
-            result.write(run.folder, name, wanted, found)
+            found[name] = _compute(run, name)
+            result.write(run.folder, name, wanted, found[name])
             print(f"analysis {position}/{len(ANALYSES)}: {name}, {time.time() - start:.0f} s", flush=True)
-        if found is None:
-            state = "finished, but its model is gone" if run.directory.finished else "not finished"
-            missing[name] = f"the run is {state}"
-        elif found.unavailable:
-            missing[name] = found.unavailable
-        else:
-            results[name] = found
-    return results, missing
+    if first is not None:
+        found["comparison"] = _comparison(first, run)
+    state = "finished, but its model is gone" if run.directory.finished else "not finished"
+    results = {name: one for name, one in found.items() if one and not one.unavailable}
+    missing = {name: one.unavailable if one else f"the run is {state}" for name, one in found.items()}
+    return results, {name: reason for name, reason in missing.items() if name not in results}
 
 
-def _compute(run, name):
+def result_of(run, name):
+    """The `Result` of another analysis of a trained run, for one that builds on it: kept, or computed and kept now.
+
+    Raises `Unavailable` where that analysis has no answer.
+    """
+    wanted = key(run, name)
+    found = result.read(run.folder, name, wanted)
+    if found is None:
+        found = _compute(run, name)
+        result.write(run.folder, name, wanted, found)
+    if found.unavailable:
+        raise Unavailable(found.unavailable)
+    return found
+
+
+def _comparison(first, other):
+    """Kept with the first run, a file for every run that it is compared with; the model is not needed."""
+    for run in (first, other):
+        if not run.directory.predictions.exists():
+            return Result({"unavailable": f"{run.directory.path} has no predictions yet"})
+    name = f"comparison-{digest(other.directory.predictions)}"
+    wanted = {"first": key(first, "comparison"), "other": key(other, "comparison")}
+    found = result.read(first.folder, name, wanted)
+    if found is None:
+        found = _compute(first, "comparison", other)
+        result.write(first.folder, name, wanted, found)
+    return found
+
+
+def _compute(run, name, *others):
     try:
-        return importlib.import_module(f"mam_keras.analysis.{name}").compute(run)
+        return importlib.import_module(f"mam_keras.analysis.{name}").compute(run, *others)
     except Unavailable as reason:
         return Result({"unavailable": str(reason)})
 
 
-__all__ = ["ANALYSES", "Result", "Unavailable", "compute_missing", "key"]
+__all__ = ["ANALYSES", "Result", "Unavailable", "compute_missing", "key", "result_of"]

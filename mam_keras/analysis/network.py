@@ -1,5 +1,6 @@
 """A trained model taken apart for analysis: features, masks, scores, logits, each on its own. Knows no data set."""
 
+import os
 import zipfile
 
 import keras
@@ -53,6 +54,31 @@ class Network:
     def features(self, images):
         """F = f_f(x): float32 (N, H, W, C)."""
         return self.extract(images)["features"]
+
+    def answers_of_pairs(self, pairs):
+        """What the heads say under several pairs (a, b), from one look at the images.
+
+        Returns:
+            A function: images (n, S, S, 3) -> logits, float32 (V, n, K) as a NumPy array: the attribute heads' under
+            each pair, then the multi-label head's where there is one. It is compiled for each n that it meets, and on
+            a CPU works on as many parts of the images at once as there are cores, since XLA uses one for each.
+        """
+        names = ("features", "multi_label_logits") if self.has_multi_label else ("features",)
+        extractor = keras.Model(self.model.input, {name: self.parts.output[name] for name in names})
+        parts = 1 if tf.config.list_physical_devices("GPU") else len(os.sched_getaffinity(0))
+
+        @tf.function(jit_compile=True)
+        def attribute_logits(features):
+            return tf.stack([self.logits(scores) for scores in self.heads.scores_of_pairs(features, pairs)])
+
+        @tf.function
+        def answers(images):
+            outputs = extractor(images, training=False)
+            sizes = [len(part) for part in np.array_split(np.empty(len(images)), min(parts, len(images)))]
+            logits = tf.concat([attribute_logits(part) for part in tf.split(outputs["features"], sizes)], axis=1)
+            return tf.concat([logits, *(outputs[name][None] for name in names[1:])], axis=0)
+
+        return lambda images: answers(tf.constant(images)).numpy()
 
     def logits(self, scores):
         """Attribute logits, float32 (N, K), of scores (N, H, W, K)."""

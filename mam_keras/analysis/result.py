@@ -59,7 +59,8 @@ def read(folder: Path, name: str, key: dict | None = None) -> Result | None:
             return None
         arrays = {}
         if kept["arrays"]:
-            with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
+            path = folder / f"{name}.npz"
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:  # numpy leaves a bad one open
                 if str(file[_KEY]) != json.dumps(kept["key"], sort_keys=True):
                     return None
                 arrays = {array: file[array] for array in kept["arrays"]}

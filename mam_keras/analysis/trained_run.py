@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 
 from mam_keras import config as configuration
+from mam_keras.analysis.result import Unavailable
 from mam_keras.errors import UserError
 from mam_keras.evaluation import HEADS, Predictions
 from mam_keras.run_directory import RunDirectory
@@ -77,13 +78,30 @@ class TrainedRun:
 
         return Network.load(self.directory.model)
 
+    @functools.cached_property
+    def answers(self):
+        """The predictions of the split that every analysis is about.
+
+        Raises `Unavailable` where there are none, and `UserError` where they are not of this run's attributes.
+        """
+        split = self.config.analysis.split
+        predictions = self.predictions(split)
+        if predictions is None:
+            raise Unavailable(f"the run left no predictions of the {split} split")
+        if (answered := predictions.labels.shape[1]) != len(self.attributes):
+            raise UserError(
+                f"{self.directory.predictions}: expected answers for the {len(self.attributes)} attributes of the "
+                f"data. Received: answers for {answered}"
+            )
+        return predictions
+
     def predictions(self, split):
         """`evaluation.Predictions` of a split, as `fit` left them; None where there are none.
 
         Raises `UserError` for a damaged file.
         """
         try:
-            with np.load(self.directory.predictions, allow_pickle=False) as file:
+            with self.directory.predictions.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 if f"{split}.labels" not in file:
                     return None
                 groups = file.get(f"{split}.groups")

@@ -61,41 +61,49 @@ def read(split, name, settings):
     return Prepared(images[: len(kept)], split.ids[kept], split.labels[kept], groups, named)
 
 
-def training_batches(prepared, batch_size, seed, epoch, flip, shift):
+def training_batches(prepared, batch_size, seed, epoch, flip, shift, replicas=1, own=range(1)):
     """One epoch of training: a `tf.data.Dataset` of (images uint8 (B, S, S, 3), labels float32 (B, K)).
 
     Batches are always full: what remains after shuffling is left out of this epoch. Half of the images are mirrored
     if `flip`; each is moved by up to `shift` pixels each way, its edge repeated.
+
+    Where `replicas` share each batch, every one of them gets an equal part of it, and this dataset holds the parts of
+    the replicas in the range `own` alone, one after the other. All parts together are the batches of one replica.
     """
-    count = len(prepared)
+    count, part = len(prepared), batch_size // replicas
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(count)[: count // batch_size * batch_size]
+    order = order.reshape(-1, replicas, part)[:, own.start : own.stop].ravel()
     flips = random.integers(0, 2 if flip else 1, count)[order]
     shifts = random.integers(-shift, shift + 1, (count, 2))[order]
-    batches = tf.data.Dataset.from_tensor_slices((order, flips, shifts)).batch(batch_size, drop_remainder=True)
+    batches = tf.data.Dataset.from_tensor_slices((order, flips, shifts)).batch(part, drop_remainder=True)
 
     def gather(indices, flips, shifts):
         images = tf.numpy_function(lambda rows: prepared.images[rows], [indices], tf.uint8, stateful=False)
-        images.set_shape((batch_size, *prepared.images.shape[1:]))
+        images.set_shape((part, *prepared.images.shape[1:]))
         labels = tf.gather(tf.constant(prepared.labels, tf.float32), indices)
         return (_augment(images, flips, shifts) if flip or shift else images), labels
 
     return batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def ordered_batches(prepared, batch_size):
-    """Every image once, in order: a `tf.data.Dataset` as `training_batches`, the last batch as small as it comes."""
-    slices = range(0, len(prepared), batch_size)
+def ordered_batches(prepared, batch_size, rows=None):
+    """Every image once, in order: a `tf.data.Dataset` as `training_batches`, the last batch as small as it comes.
+
+    Of the images in the range `rows` where it is given.
+    """
+    rows = range(len(prepared)) if rows is None else rows
+    batches_of_rows = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
 
     def batches():
-        for start in slices:
-            rows = slice(start, start + batch_size)
+        for batch in batches_of_rows:
+            rows = slice(batch.start, batch.stop)
             yield prepared.images[rows], prepared.labels[rows].astype(np.float32)
 
     image, label = prepared.images.shape[1:], prepared.labels.shape[1:]
     signature = (tf.TensorSpec((None, *image), tf.uint8), tf.TensorSpec((None, *label), tf.float32))
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(slices))).prefetch(tf.data.AUTOTUNE)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(batches_of_rows))).prefetch(tf.data.AUTOTUNE)
 
 
 def _augment(images, flips, shifts):

@@ -132,11 +132,34 @@ def draw(scene, attributes, size):
     return _lit(scene, np.asarray(picture.reduce(_OVERSAMPLING)))
 
 
+def toggled(scene, attributes, k, size):
+    """The picture of `draw` with attribute k alone toggled: uint8 (size, size, 3)."""
+    other = np.array(attributes, bool)
+    other[k] = not other[k]
+    return draw(scene, other, size)
+
+
 def region(scene, attributes, k, size):
     """The pixels that change when attribute k alone is toggled: bool (size, size)."""
-    toggled = np.array(attributes, bool)
-    toggled[k] = not toggled[k]
-    return np.any(draw(scene, attributes, size) != draw(scene, toggled, size), axis=-1)
+    return np.any(draw(scene, attributes, size) != toggled(scene, attributes, k, size), axis=-1)
+
+
+class Scenes:
+    """The scenes behind the images of `load`, found again by their ids whatever was left out of them since.
+
+    Args:
+        settings: as in `load`.
+    """
+
+    def __init__(self, settings: SyntheticFacesData):
+        self._settings, self._splits = settings, load(settings).splits
+
+    def toggled(self, identifier, attribute):
+        """An image with one attribute alone toggled, by its id and the attribute's name: uint8 (S, S, 3)."""
+        split, index = identifier.rsplit("-", 1)
+        scene = Scene(self._settings.seed, split, int(index))
+        labels = self._splits[split].labels[int(index)]
+        return toggled(scene, labels, ATTRIBUTES.index(attribute), self._settings.image_size)
 
 
 def load(settings: SyntheticFacesData) -> Source:

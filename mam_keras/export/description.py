@@ -5,9 +5,9 @@ import json
 import keras
 import tensorflow as tf
 
-from mam_keras import __version__, evaluation
+from mam_keras import __version__, evaluation, thresholds
 from mam_keras.errors import UserError
-from mam_keras.export import decoding, thresholds
+from mam_keras.export import decoding
 from mam_keras.model.pooling import Column
 from mam_keras.model.transformation import FAMILIES
 

@@ -1,8 +1,10 @@
 """`python -m mam_keras.fit CONFIG.yaml` trains and evaluates one model. TensorFlow is imported once all is checked."""
 
 import argparse
+import contextlib
 
 from mam_keras import command_line, config
+from mam_keras.fit import cluster
 from mam_keras.run_directory import RunDirectory
 
 
@@ -20,11 +22,13 @@ def main():
     arguments = parser.parse_args()
     settings = config.load(arguments.config, arguments.set)
     directory = RunDirectory(arguments.run or f"runs/{settings.name}")
-    with directory.open(settings, arguments.overwrite):
+    workers = cluster.read(settings.distribute.strategy)
+    writes = workers is None or workers.chief
+    with directory.open(settings, arguments.overwrite) if writes else contextlib.nullcontext():
         command_line.import_tensorflow()
         from mam_keras.fit.run import run
 
-        run(settings, directory)
+        run(settings, directory, workers)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,12 @@
 
 Keras 3's own `fit` cannot run under MultiWorkerMirroredStrategy, and two ways of training would drift apart. The
 compiled model stays an ordinary Keras model.
+
+Replicas share each batch equally, so a mean over the batch is the mean of the replicas' means. Where several workers
+train together, all know the same after every step and epoch, and only the chief reads and writes files.
 """
 
+import itertools
 import time
 
 import keras
@@ -14,6 +18,7 @@ from tqdm import tqdm
 from mam_keras.data.pipeline import ordered_batches, training_batches
 from mam_keras.errors import RunError
 from mam_keras.fit import checkpoint
+from mam_keras.fit.strategy import from_chief, gather, is_chief
 from mam_keras.model import parts
 from mam_keras.model.assembly import reconstruction_divisor
 from mam_keras.model.losses import ReconstructionError, SummedCrossentropy
@@ -39,11 +44,11 @@ class Objective:
         for head, weight in (("attribute", self.weights.alpha), ("multi_label", self.weights.beta)):
             if f"{head}_logits" in outputs:
                 logits = outputs[f"{head}_logits"]
-                values[f"{head}_loss"] = weight * self.crossentropy(labels, logits)
+                values[f"{head}_loss"] = weight * _mean(self.crossentropy, labels, logits)
                 values[f"{head}_accuracy"] = tf.reduce_mean(tf.cast((logits >= 0) == (labels > 0.5), tf.float32))
         if "reconstruction" in outputs:
-            values["reconstruction_loss"] = self.weights.gamma * self.reconstruction_error(
-                images, outputs["reconstruction"]
+            values["reconstruction_loss"] = self.weights.gamma * _mean(
+                self.reconstruction_error, images, outputs["reconstruction"]
             )
         if penalties:
             values["mask_loss"] = tf.add_n(penalties)
@@ -58,11 +63,13 @@ class Trainer:
         model: of `model.build`, compiled; built under `strategy`.
         config: `config.Config`.
         objective: `Objective`.
-        strategy: a `tf.distribute.Strategy`; the batch size of the configuration is the global one.
+        strategy: a `tf.distribute.Strategy`; the batch size of the configuration is the global one, a multiple of
+            the number of replicas.
     """
 
     def __init__(self, model, config, objective, strategy):
         self.model, self.config, self.objective, self.strategy = model, config, objective, strategy
+        self.replicas, self.chief = strategy.num_replicas_in_sync, is_chief(strategy)
         self.network = parts(model)
         model.optimizer.build(model.trainable_variables)
         self.history = []
@@ -71,7 +78,7 @@ class Trainer:
             model.get_layer("attribute_scores").compile_training = config.training.xla == "auto"
         self._replica_step = tf.function(self._train, jit_compile=True) if compiled else self._train
         self._step = tf.function(self._distributed_step)
-        self._evaluation_step = tf.function(self._evaluate, reduce_retracing=True)
+        self._evaluation_step = None  # made when the kind of batch is known
 
     def fit(self, train, validation, directory, callbacks=()):
         """Trains until the last epoch or until a callback stops it; carries on from the directory's checkpoint.
@@ -80,7 +87,8 @@ class Trainer:
             train, validation: `pipeline.Prepared`; `validation` may be None.
             directory: `run_directory.RunDirectory`; a checkpoint and history.csv are written after every epoch,
                 and with early stopping the checkpoint of the lowest validation loss.
-            callbacks: Keras callbacks; their plain attributes (numbers, texts) are kept in the checkpoint.
+            callbacks: Keras callbacks; their plain attributes (numbers, texts) are kept in the checkpoint. Every worker
+                gives as many, and takes up the chief's attributes.
 
         Raises `RunError` where the loss or a weight is not finite, naming epoch and step; the checkpoint stays the
         last good one.
@@ -101,36 +109,47 @@ class Trainer:
                 logs |= {f"val_{name}": value for name, value in self.evaluate(validation)[0].items()}
             self.history.append({"epoch": epoch + 1, **logs})
             callbacks.on_epoch_end(epoch, dict(logs))
-            write_csv(directory.history, self.history)
-            checkpoint.save(directory.last_checkpoint, self.model, self._state(callbacks))
+            if self.chief:
+                write_csv(directory.history, self.history)
+                checkpoint.save(directory.last_checkpoint, self.model, self._state(callbacks))
             self._keep_best(directory)
         callbacks.on_train_end()
 
+    def restore(self, path):
+        """Gives every worker the checkpoint that the chief has at `path`; its state, or None where there is none."""
+        content = path.read_bytes() if self.chief and path.exists() else None
+        content = from_chief(self.strategy, content)
+        return None if content is None else checkpoint.restore(path, self.model, content)
+
     def evaluate(self, prepared):
         """Means of the objective's values over a split, every image counted once, and both heads' probabilities."""
-        sums, probabilities, count = {}, {}, 0
-        for images, labels in ordered_batches(prepared, self.config.evaluation.batch_size):
-            values, outputs = self._evaluation_step(images, labels)
-            size = len(labels)
-            count += size
-            for name, value in values.items():
-                sums[name] = sums.get(name, 0.0) + size * float(value)
+        sums, probabilities = {}, {}
+        batches = self._evaluation_batches(prepared)
+        if self._evaluation_step is None:
+            self._evaluation_step = tf.function(self._distributed_evaluation, input_signature=batches.element_spec)
+        for images, labels in batches:
+            totals, outputs = self._evaluation_step(images, labels)
+            for name, value in totals.items():
+                sums[name] = sums.get(name, 0.0) + sum(map(float, self._local(value)))
             for head, batch in outputs.items():
-                probabilities.setdefault(head, []).append(batch.numpy())
+                probabilities.setdefault(head, []).extend(part.numpy() for part in self._local(batch))
+        of_workers = gather(self.strategy, np.array([[*sums.values()]]))
+        totals = dict(zip(sums, of_workers.sum(axis=0).tolist(), strict=True))
+        count = totals.pop("images")
         return (
-            {name: total / count for name, total in sums.items()},
-            {head: np.concatenate(batches) for head, batches in probabilities.items()},
+            {name: total / count for name, total in totals.items()},
+            {head: gather(self.strategy, np.concatenate(batches)) for head, batches in probabilities.items()},
         )
 
     def _train_epoch(self, train, epoch, steps, callbacks):
-        settings, data = self.config.training, self.config.data
-        batches = training_batches(train, settings.batch_size, self.config.seed, epoch, data.flip, data.shift)
+        settings = self.config.training
+        batches = itertools.islice(self._training_batches(train, epoch), steps)
         sums, losses = None, []
         start = looked = time.perf_counter()
         with tqdm(
             total=steps, desc=f"Epoch {epoch + 1}/{settings.epochs}", unit=" steps", disable=None, leave=False
         ) as bar:
-            for step, (images, labels) in enumerate(self.strategy.experimental_distribute_dataset(batches)):
+            for step, (images, labels) in enumerate(batches):
                 callbacks.on_train_batch_begin(step)
                 values = self._step(images, labels)
                 losses.append(values["loss"])
@@ -138,7 +157,7 @@ class Trainer:
                 callbacks.on_train_batch_end(step, values)
                 bar.update()
                 now = time.perf_counter()
-                if now - looked > LOOK_EVERY:
+                if self.chief and now - looked > LOOK_EVERY:  # one alone: a worker that ended first would be missed
                     looked = now
                     self._check_losses(losses, epoch, step)
                     bar.set_postfix(loss=f"{float(values['loss']):.2f}")
@@ -164,22 +183,61 @@ class Trainer:
             if not np.isfinite(variable.numpy()).all():
                 raise _diverged(f"{variable.path} became infinite or NaN", epoch, step)
 
+    def _training_batches(self, train, epoch):
+        """An endless dataset of the epoch, so that no worker has to ask the others whether there is another batch."""
+        settings, data = self.config.training, self.config.data
+
+        def of_worker(context):
+            own = _part(range(self.replicas), context)
+            batches = training_batches(
+                train, settings.batch_size, self.config.seed, epoch, data.flip, data.shift, self.replicas, own
+            )
+            return batches.repeat()
+
+        return self.strategy.distribute_datasets_from_function(of_worker)
+
+    def _evaluation_batches(self, prepared):
+        """Every image once; a replica without any left gets an empty batch beside the others' last ones."""
+        size = -(-self.config.evaluation.batch_size // self.replicas)
+        return self.strategy.distribute_datasets_from_function(
+            lambda context: ordered_batches(prepared, size, _part(range(len(prepared)), context))
+        )
+
     def _distributed_step(self, images, labels):
-        per_replica = self.strategy.run(self._replica_step, args=(images, labels))
-        return {name: self.strategy.reduce("MEAN", value, axis=None) for name, value in per_replica.items()}
+        values = self.strategy.run(self._replica_step, args=(images, labels))
+        return {name: self._local(value)[0] for name, value in values.items()}
+
+    def _distributed_evaluation(self, images, labels):
+        return self.strategy.run(self._evaluate, args=(images, labels))
 
     def _train(self, images, labels):
+        weights = self.model.trainable_variables
         with tf.GradientTape() as tape:
             values = self._values(images, labels, training=True)[0]
-            loss = values["loss"] / self.strategy.num_replicas_in_sync
-        gradients = tape.gradient(loss, self.model.trainable_variables)
-        self.model.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
-        return values
+            loss = values["loss"] / self.replicas  # the optimizer adds up the replicas' gradients
+        gradients = self._clipped(tape.gradient(loss, weights))
+        self.model.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
+
+    def _clipped(self, gradients):
+        """What the optimizer has to add up so that the norm of the sum is clipped; it clips before it adds up."""
+        norm = self.config.training.clip_norm
+        if norm is None or self.replicas == 1:
+            return gradients
+        summed = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        return [gradient / self.replicas for gradient in tf.clip_by_global_norm(summed, norm)[0]]
 
     def _evaluate(self, images, labels):
+        """Totals over a batch, which may be empty, and both heads' probabilities."""
         values, outputs = self._values(images, labels, training=False)
+        count = tf.cast(tf.shape(labels)[0], tf.float32)
+        totals = {name: tf.math.multiply_no_nan(value, count) for name, value in values.items()} | {"images": count}
         heads = {"attributes": "attribute_logits", "multi_label": "multi_label_logits"}
-        return values, {head: tf.sigmoid(outputs[name]) for head, name in heads.items() if name in outputs}
+        return totals, {head: tf.sigmoid(outputs[name]) for head, name in heads.items() if name in outputs}
+
+    def _local(self, value):
+        """Of each replica of this worker."""
+        return self.strategy.experimental_local_results(value)
 
     def _values(self, images, labels, training):
         images = tf.cast(images, tf.float32) / 255.0
@@ -191,7 +249,7 @@ class Trainer:
         return len(losses) - 1 - int(np.argmin(losses))
 
     def _keep_best(self, directory):
-        if self.config.training.early_stopping and self._epochs_since_best() == 0:
+        if self.chief and self.config.training.early_stopping and self._epochs_since_best() == 0:
             checkpoint.save(directory.best_checkpoint, self.model, {})
 
     def _state(self, callbacks):
@@ -203,15 +261,26 @@ class Trainer:
 
     def _resume(self, directory, callbacks):
         """Takes up the checkpoint, if there is one, and returns the epoch to go on with."""
-        if not directory.last_checkpoint.exists():
+        state = self.restore(directory.last_checkpoint)
+        if state is None:
             return 0
-        state = checkpoint.restore(directory.last_checkpoint, self.model)
         self.history = state["history"]
         self.model.stop_training = state["stopped"]
         for callback, attributes in zip(callbacks.callbacks, state["callbacks"], strict=True):
             vars(callback).update(attributes)
         self._keep_best(directory)  # a kill may have come just before
         return len(self.history)
+
+
+def _mean(loss, expected, outputs):
+    """Over this replica's images; a Keras loss, when called, divides by the number of replicas."""
+    return tf.reduce_mean(loss.call(expected, outputs))
+
+
+def _part(numbers, context):
+    """This worker's part of a range, as even as can be."""
+    ends = [len(numbers) * (context.input_pipeline_id + end) // context.num_input_pipelines for end in (0, 1)]
+    return numbers[slice(*ends)]
 
 
 def _diverged(what, epoch, step):

@@ -1,6 +1,7 @@
 """One run from its configuration to `evaluation.json`: reads the data, trains, evaluates, writes the run directory."""
 
 import datetime
+import hashlib
 import json
 import platform
 import subprocess
@@ -15,7 +16,7 @@ import tensorflow as tf
 from mam_keras import __version__, data, evaluation, model
 from mam_keras.data import pipeline
 from mam_keras.errors import UserError
-from mam_keras.fit import checkpoint
+from mam_keras.fit import strategy as strategies
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
 from mam_keras.fit.progress import EpochLines
@@ -23,18 +24,31 @@ from mam_keras.model.losses import balanced_class_weights
 from mam_keras.run_directory import replacing, write_json
 
 
-def run(config, directory):
-    """Trains what `config` says in an opened `RunDirectory`, or carries on, and leaves the design's files in it."""
-    environment = _environment(config)
-    if directory.environment.exists():  # carried on
-        environment["start"] = json.loads(directory.environment.read_text())["start"]
-    write_json(directory.environment, environment)
+def run(config, directory, cluster=None):
+    """Trains what `config` says in an opened `RunDirectory`, or carries on, and leaves the design's files in it.
+
+    With a `cluster.Cluster`, together with its other workers; the chief alone has opened the directory and writes.
+    """
+    strategy = strategies.make(config.distribute.strategy, cluster)
+    with strategies.naming_lost_workers(strategy):
+        _run(strategies.fitted(config, strategy.num_replicas_in_sync), directory, strategy)
+
+
+def _run(config, directory, strategy):
+    chief = strategies.is_chief(strategy)
+    if chief:
+        environment = _environment(config, strategy)
+        if directory.environment.exists():  # carried on
+            environment["start"] = json.loads(directory.environment.read_text())["start"]
+        write_json(directory.environment, environment)
     _set_up(config)
     source = data.load(config.data)
     for note in source.notes:
         print(f"note: {note}")
     train, validation = (_read(source, name, config) for name in ("train", "validation"))
+    test = _read(source, "test", config)
     _check_sizes(config, train, validation)
+    _check_equal(config, (train, validation, test), strategy)
     print(
         f"{config.name}: {len(train):,} training images, {len(source.attributes)} attributes, "
         f"run directory {directory.path}"
@@ -43,7 +57,6 @@ def run(config, directory):
     class_weights = None
     if config.loss.class_weights == "balanced":
         class_weights = balanced_class_weights(train.labels.mean(axis=0))
-    strategy = tf.distribute.get_strategy()
     with strategy.scope():
         network = model.build(config, source.attributes)
         network.compile(
@@ -51,19 +64,23 @@ def run(config, directory):
             **model.compile_losses(network, config, source.attributes, class_weights),
         )
         trainer = Trainer(network, config, Objective(config, class_weights), strategy)
-    callbacks = [EpochLines(config.training.epochs), keras.callbacks.TensorBoard(directory.logs, write_graph=False)]
-    trainer.fit(train, validation, directory, callbacks)
+    board = keras.callbacks.TensorBoard(directory.logs, write_graph=False) if chief else keras.callbacks.Callback()
+    trainer.fit(train, validation, directory, [EpochLines(config.training.epochs), board])
     if config.training.early_stopping:
-        checkpoint.restore(directory.best_checkpoint, network)
-    with replacing(directory.model) as beside:
-        network.save(beside)
+        trainer.restore(directory.best_checkpoint)
+    if chief:
+        with replacing(directory.model) as beside:
+            network.save(beside)
 
-    splits = {"validation": validation, "test": _read(source, "test", config)}
+    splits = {"validation": validation, "test": test}
     splits = {name: split for name, split in splits.items() if split is not None}
     predictions = {
         name: evaluation.Predictions(split.ids, split.labels, split.groups, trainer.evaluate(split)[1])
         for name, split in splits.items()
     }
+    if not chief:
+        print(f"This worker is done; the chief evaluates and writes {directory.path}")
+        return
     _write_predictions(directory.predictions, predictions)
     rates = train.labels.mean(axis=0)
     results = {
@@ -114,6 +131,23 @@ def _check_sizes(config, train, validation):
         )
 
 
+def _check_equal(config, splits, strategy):
+    """All workers must train the same on the same images; what a machine calls its own are only places."""
+    places = {"directory", "file", "cache", "cache_directory"}
+    settings = config.model_dump(mode="json", exclude={"data": places})
+    found = hashlib.sha256(f"{__version__} {json.dumps(settings)}".encode())
+    for split in filter(None, splits):
+        found.update(json.dumps(split.ids.tolist()).encode() + split.labels.tobytes())
+    own = np.frombuffer(found.digest(), np.int32)[None]
+    different = (strategies.gather(strategy, own) != own).any(axis=1)
+    if different.any():
+        raise UserError(
+            "--set, data: expected the same settings and the same images with the same labels on every worker. "
+            f"Received: others on {'worker' if different.sum() == 1 else 'workers'} "
+            f"{', '.join(map(str, np.flatnonzero(different)))} than on this one (counted from 0, the chief)"
+        )
+
+
 def _write_predictions(path, predictions):
     """One array per split and kind: SPLIT.ids, SPLIT.labels, SPLIT.groups (if any), SPLIT.HEAD (probabilities)."""
     arrays = {}
@@ -126,12 +160,13 @@ def _write_predictions(path, predictions):
         np.savez_compressed(file, **arrays)
 
 
-def _environment(config):
+def _environment(config, strategy):
     versions = {package.__name__: package.__version__ for package in (tf, keras, np, pydantic)}
     return {
         "versions": {"mam_keras": __version__, "python": platform.python_version(), **versions},
         "platform": platform.platform(),
         "devices": [device.name for device in tf.config.list_logical_devices()],
+        "replicas": strategy.num_replicas_in_sync,
         "git_revision": _git_revision(),
         "seed": config.seed,
         "start": _now(),

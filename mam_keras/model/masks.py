@@ -9,7 +9,7 @@ import math
 import keras
 from keras import ops
 
-from mam_keras.model.tiles import explained_sums, masked_sums, transformed_sums
+from mam_keras.model.tiles import explained_sums, masked_sums, several_sums, transformed_sums
 from mam_keras.model.transformation import FAMILIES
 
 
@@ -45,6 +45,10 @@ class PlainHeads(keras.Layer):
     def scores(self, features, a, b):
         """The same scores whatever `a` and `b` are: there is no mask to transform."""
         return self.base(features)
+
+    def scores_of_pairs(self, features, pairs):
+        """As `_MaskedHeads.scores_of_pairs`: the same scores again and again."""
+        return [self.base(features)] * len(pairs)
 
     def explain(self, features, a, b):
         """As `PerFeatureMaskedHeads.explain`, with T(M) = 1."""
@@ -99,6 +103,24 @@ class _MaskedHeads(PlainHeads):
             that all values of `a` cost one evaluation.
         """
         return self.mask_offset * self.base(features) + self.gain(features, a, b)
+
+    def scores_of_pairs(self, features, pairs):
+        """`scores` for several pairs, from one evaluation of the masks.
+
+        Args:
+            features: (N, H, W, C).
+            pairs: (a, b), numbers.
+
+        Returns:
+            A list of float32 (N, H, W, K), one for each pair. Where the family is linear in `a`, what a pair costs is
+            decided by how many values of `b` there are. To be compiled by whoever calls it (`tiles.several_sums`).
+        """
+        family = FAMILIES[self.family]
+        key = {(a, b): (1.0, b) if family.linear_in_a else (a, b) for a, b in pairs}
+        evaluated = list(dict.fromkeys(key.values()))
+        gains = dict(zip(evaluated, self._gains(features, evaluated), strict=True))
+        base = self.mask_offset * self.base(features)
+        return [base + (a if family.linear_in_a else 1.0) * gains[key[a, b]] for a, b in pairs]
 
     def get_config(self):
         return super().get_config() | {
@@ -157,6 +179,11 @@ class PerFeatureMaskedHeads(_MaskedHeads):
         function = FAMILIES[self.family].function
         return explained_sums(features, *self._weights(), lambda mask: self.mask_offset + function(mask, a, b))
 
+    def _gains(self, features, pairs):
+        function = FAMILIES[self.family].each
+        sums = several_sums(features, *self._weights(), lambda logits: function(logits, pairs))
+        return [sums[index] for index in range(len(pairs))]
+
     def _weights(self):
         # Values, not variables: TensorFlow's `custom_gradient` refuses to see variables.
         return tuple(ops.copy(weight) for weight in (self.mask_kernel, self.mask_bias, self.kernel))
@@ -197,13 +224,20 @@ class CommonMaskedHeads(_MaskedHeads):
         gains = self.mask_offset + self._transformed(features, a, b)
         return gains * self.base(features), _importances(self.kernel, features, gains)
 
+    def _gains(self, features, pairs):
+        base = self.base(features)
+        return [factor * base for factor in FAMILIES[self.family].each(self._logits(features), pairs)]
+
     def _transformed(self, features, a, b):
         a, b = (ops.reshape(ops.cast(value, "float32"), (-1, 1, 1, 1)) for value in (a, b))
         return FAMILIES[self.family].function(self._masks(features), a, b)
 
     def _masks(self, features):
+        return ops.sigmoid(self._logits(features))
+
+    def _logits(self, features):
         kernel = ops.cast(ops.transpose(self.mask_kernel), features.dtype)
-        return ops.sigmoid(ops.cast(ops.matmul(features, kernel), "float32") + self.mask_bias)
+        return ops.cast(ops.matmul(features, kernel), "float32") + self.mask_bias
 
     def _masked(self, features, training):
         masks = self._masks(features)

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 TILE_WIDTH = 256  # channels of a tile's masks: wide enough for fast matrix products, small enough for the cache
+BLOCK_SIZE = 2**14  # numbers of one attribute's mask in a block of positions, of which several arrays fit the cache
 
 
 def masked_sums(features, mask_kernel, mask_bias, kernel, compiled=False):
@@ -55,6 +56,41 @@ def transformed_sums(features, mask_kernel, mask_bias, kernel, transform):
 
     sums = _untile(_each(tile_sums, tiles))
     return ops.reshape(sums, (-1, *features.shape[1:3], kernel.shape[0]))
+
+
+def several_sums(features, mask_kernel, mask_bias, kernel, transforms):
+    """sum_c w_{k,c} f(M^k)_{p,c} F_{p,c} for several functions f of the masks, each mask computed once.
+
+    One attribute and one block of positions at a time, with positions along the last axis: a block stays in cache
+    until every function is done with it, and sums over channels add vectors. For XLA, which makes one loop of what is
+    done to a block; so whoever calls it compiles it, with a batch size that does not change.
+
+    Args:
+        features, mask_kernel, mask_bias, kernel: as in `masked_sums`.
+        transforms: logits of masks, float32 (C, positions) -> list of T arrays of that shape, the functions' values.
+
+    Returns:
+        float32 (T, N, H, W, K).
+    """
+    _, height, width, channels = features.shape
+    positions = height * width
+    block = max(b for b in range(1, positions + 1) if positions % b == 0 and (b == 1 or b * channels <= BLOCK_SIZE))
+    blocks = ops.transpose(ops.reshape(features, (-1, block, channels)), (0, 2, 1))
+    weights = (ops.transpose(mask_kernel, (0, 2, 1)), mask_bias[:, :, None], kernel[:, :, None])
+
+    def block_sums(blocks):
+        (block,) = blocks
+
+        def attribute_sums(weights):
+            mask_kernel, mask_bias, kernel = weights
+            logits = ops.cast(ops.matmul(ops.cast(mask_kernel, block.dtype), block), "float32") + mask_bias
+            weighted = kernel * ops.cast(block, "float32")
+            return ops.stack([ops.sum(factor * weighted, axis=0) for factor in transforms(logits)])
+
+        return _each(attribute_sums, weights)
+
+    sums = ops.transpose(_each(block_sums, (blocks,)), (2, 0, 3, 1))  # blocks, K, T, positions -> T, blocks, p., K
+    return ops.reshape(sums, (sums.shape[0], -1, height, width, kernel.shape[0]))
 
 
 def explained_sums(features, mask_kernel, mask_bias, kernel, transform):

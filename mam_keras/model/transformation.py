@@ -15,11 +15,20 @@ class Family:
             T(M) = mask_offset + f_{a,b}(M).
         identity: the pair for which f is the mask itself, "no transformation".
         linear_in_a: f_{a,b} = a f_{1,b}, so that a head's scores for every `a` follow from one evaluation at a = 1.
+        together: (logits z of a mask, pairs) -> list of f_{a,b}(sigmoid(z)), where several pairs have work in common.
     """
 
     function: Callable
     identity: tuple[float, float]
     linear_in_a: bool
+    together: Callable | None = None
+
+    def each(self, logits, pairs):
+        """f_{a,b}(sigmoid(z)) for every pair (a, b) of numbers: a list of arrays like the mask's logits z."""
+        if self.together is not None:
+            return self.together(logits, pairs)
+        mask = ops.sigmoid(logits)
+        return [self.function(mask, a, b) for a, b in pairs]
 
 
 def tone_curve(mask, a, b):
@@ -35,4 +44,20 @@ def tone_curve(mask, a, b):
     return a * ops.where(mask < 0.5, folded, 1.0 - folded)
 
 
-FAMILIES = {"tone_curve": Family(tone_curve, identity=(1.0, 1.0), linear_in_a=True)}
+def tone_curves(logits, pairs):
+    """`tone_curve` of sigmoid(z) for several pairs: a power of u = 2 min(m, 1 - m) = 2 e^-|z| / (1 + e^-|z|) each.
+
+    A power is a square where its root is at hand, and exp(b log u) otherwise.
+    """
+    decay = ops.exp(-ops.abs(logits))
+    fold = 2.0 * decay / (1.0 + decay)
+    logarithm = ops.log(fold)
+    powers = {1.0: fold}
+    for b in sorted({b for _, b in pairs} - {1.0}):
+        root = powers.get(b / 2)
+        powers[b] = ops.exp(b * logarithm) if root is None else root * root
+    closed = logits < 0
+    return [a * ops.where(closed, 0.5 * powers[b], 1.0 - 0.5 * powers[b]) for a, b in pairs]
+
+
+FAMILIES = {"tone_curve": Family(tone_curve, identity=(1.0, 1.0), linear_in_a=True, together=tone_curves)}

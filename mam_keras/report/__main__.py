@@ -29,9 +29,10 @@ def main():
 
 
 def newest(folder):
-    """The run directory in `folder` that was worked on last. Raises `UserError` where there is none."""
+    """The run directory, or finished search, in `folder` that was worked on last. Raises `UserError` where none is."""
     runs = {path.parent: path.stat().st_mtime for path in folder.glob("*/history.csv")}
     runs |= {path.parent: path.stat().st_mtime for path in folder.glob("*/evaluation.json")}
+    runs |= {path.parent: path.stat().st_mtime for path in folder.glob("*/tuning.json")}
     if not runs:
         raise UserError(f"{folder}: expected a run directory in it, or RUN_DIR to be given. Received: none")
     return max(runs, key=runs.get)

@@ -3,6 +3,7 @@
 Texts are plain text: the template escapes them.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -76,6 +77,11 @@ class Estimate:
     value: float | None
     low: float | None
     high: float | None
+
+    @classmethod
+    def of(cls, numbers):
+        """Of the three numbers that analyses give; NaN is undefined."""
+        return cls(*(None if math.isnan(number) else float(number) for number in numbers))
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,20 @@ import io
 import re
 
 import matplotlib
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 INK = "#010203"  # text and axes; becomes the page's own text colour
 COLORS = ("#3b7dd8", "#d9772b", "#2f9e6e", "#c2459c", "#8a78d6", "#b09a20", "#4aa3b8", "#d1495b")  # legible on both
+
+# From transparent, so that 0 looks like nothing on a light page and on a dark one; grey where undefined
+_GREY = (0.5, 0.5, 0.5, 0.4)
+_LESS, _MORE = ([(*to_rgb(color), alpha) for alpha in (0, 1)] for color in (COLORS[1], COLORS[0]))
+AMOUNT = LinearSegmentedColormap.from_list("amount", _MORE, bad=_GREY)
+SIGNED = LinearSegmentedColormap.from_list(
+    "signed", list(zip((0, 0.5, 0.5, 1), (*_LESS[::-1], *_MORE), strict=True)), bad=_GREY
+)
 
 _STYLE = {
     "axes.edgecolor": INK,
@@ -37,6 +46,28 @@ def canvas(width, height, **subplots):
         return figure, figure.subplots(**subplots)
 
 
+def style():
+    """The context that sections draw in: text made within it, a legend's too, takes the page's colour."""
+    return matplotlib.rc_context(_STYLE)
+
+
+def matrix(axes, values, colors, limits, rows, columns, unit):
+    """Draws values (m, n) as coloured cells, named along both sides, with a scale named `unit`.
+
+    Args:
+        limits: (low, high), the ends of the scale.
+        rows, columns: names, of which more than 64 are left out.
+    """
+    image = axes.imshow(values, cmap=colors, vmin=limits[0], vmax=limits[1], aspect="auto", interpolation="nearest")
+    for axis, names in ((axes.xaxis, columns), (axes.yaxis, rows)):
+        named = [short(name, 24) for name in names] if len(names) <= 64 else []
+        axis.set_ticks(range(len(named)), labels=named, fontsize=min(8, 250 / len(names)), parse_math=False)
+    axes.tick_params(axis="x", rotation=90)
+    axes.tick_params(length=0)
+    scale = axes.figure.colorbar(image, ax=axes, label=unit, fraction=0.03, pad=0.02)
+    scale.solids.set_rasterized(True)
+
+
 def svg(figure, name) -> str:
     """SVG markup to stand in the page: `name` keeps its identifiers apart from other figures'."""
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": name}):
@@ -48,8 +79,23 @@ def svg(figure, name) -> str:
     return markup.replace(INK, "currentColor")
 
 
-def png(pixels) -> bytes:
-    """An image: uint8 (height, width), (height, width, 3) or (height, width, 4)."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "png", optimize=True)
+def short(name, most) -> str:
+    """A name cut to so many characters. Names are never mathtext: draw them with `parse_math=False`."""
+    name = " ".join(name.split())
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def png(pixels, longest=None, colors=None) -> bytes:
+    """An image: uint8 (height, width), (height, width, 3) or (height, width, 4).
+
+    Args:
+        longest: a larger image is scaled down to so many pixels along its longer side.
+        colors: reduced to so many, at most 256; a third of the bytes.
+    """
+    image, buffer = Image.fromarray(pixels), io.BytesIO()
+    if longest is not None:
+        image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    if colors is not None:
+        image = image.quantize(colors, dither=Image.Dither.NONE)
+    image.save(buffer, "png", optimize=True)
     return buffer.getvalue()

@@ -5,15 +5,16 @@ import importlib
 
 import jinja2
 
-from mam_keras.report import blocks
+from mam_keras.report import blocks, figures
 from mam_keras.report.sections import SECTIONS
 
 
 def page(run, others) -> str:
     """One self-contained HTML file about `run`, a `ReportedRun`, compared with `others`."""
-    sections = [
-        _section(importlib.import_module(f"mam_keras.report.sections.{name}"), run, others) for name in SECTIONS
-    ]
+    with figures.style():
+        sections = [
+            _section(importlib.import_module(f"mam_keras.report.sections.{name}"), run, others) for name in SECTIONS
+        ]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mam_keras.report"),
         autoescape=True,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mam_keras.analysis.result import Result
 from mam_keras.config import Config
+from mam_keras.tune.search_directory import SearchDirectory
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class ReportedRun:
         evaluation: of evaluation.json, or None before the run is finished.
         results: by analysis name.
         missing: {analysis name: why there is no result}.
+        tuning: of the tuning.json of the search that the run is a trial of, or None.
     """
 
     name: str
@@ -29,19 +31,23 @@ class ReportedRun:
     evaluation: dict | None
     results: dict[str, Result]
     missing: dict[str, str]
+    tuning: dict | None = None
 
 
 def reported(run, results, missing) -> ReportedRun:
     """Joins an `analysis.trained_run.TrainedRun` with what was found out about it."""
     directory = run.directory
+    path = directory.path.resolve()
+    tuning = _json(SearchDirectory(path.parent).results)
     return ReportedRun(
-        name=directory.path.resolve().name,
+        name=f"{path.parent.name}-{path.name}" if tuning else path.name,
         config=run.config,
         environment=_json(directory.environment),
         history=_history(directory.history),
         evaluation=_json(directory.evaluation),
         results=results,
         missing=missing,
+        tuning=tuning,
     )
 
 

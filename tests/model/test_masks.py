@@ -125,6 +125,30 @@ def test_all_values_of_a_follow_from_one_evaluation(layer_class, mask_offset):
         np.testing.assert_allclose(mask_offset * base + a * gain, layer.scores(FEATURES, a, 2.0), rtol=1e-5, atol=1e-6)
 
 
+MANY_PAIRS = [(1.0, 1.0), (0.5, 2.0), (2.0, 2.0), (1.0, 0.3), (0.0, 1.0), (1.0, 4.0), (0.0, 7.0)]
+
+
+@pytest.mark.parametrize("run", [lambda f: f, tf.function, tf.function(jit_compile=True)], ids=["eager", "graph", "xla"])
+@pytest.mark.parametrize("mask_offset", [0, 1])
+@masked_heads
+def test_many_pairs_from_one_evaluation_of_the_masks(layer_class, mask_offset, run):
+    layer = heads(layer_class, mask_offset)
+    actual = run(lambda features: layer.scores_of_pairs(features, MANY_PAIRS))(FEATURES)
+    for (a, b), scores in zip(MANY_PAIRS, actual, strict=True):
+        expected = expected_scores(layer, lambda masks, a=a, b=b: equations.tone_curve(masks, a, b))
+        assert scores.dtype == "float32"
+        np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
+
+
+@masked_heads
+def test_many_pairs_of_a_family_that_is_not_linear_in_a(layer_class, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "bent", Family(lambda mask, a, b: mask**a + b, (1.0, 0.0), False))
+    layer = randomize(built(layer_class(3, family="bent")))
+    pairs = [(1.0, 0.0), (2.0, 1.0), (3.0, 1.0)]
+    for (a, b), scores in zip(pairs, layer.scores_of_pairs(FEATURES, pairs), strict=True):
+        np.testing.assert_allclose(scores, layer.scores(FEATURES, a, b), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("mask_offset", [0, 1])
 @pytest.mark.parametrize("a, b", PAIRS)
 @masked_heads
@@ -141,6 +165,8 @@ def test_explain_gives_the_scores_and_the_mean_magnitude_of_every_channel(layer_
 def test_plain_heads_have_nothing_to_transform():
     layer = randomize(built(PlainHeads(3)))
     np.testing.assert_array_equal(layer.scores(FEATURES, 2.0, 3.0), layer.base(FEATURES))
+    for scores in layer.scores_of_pairs(FEATURES, [(2.0, 3.0), (0.0, 1.0)]):
+        np.testing.assert_array_equal(scores, layer.base(FEATURES))
     scores, importances = layer.explain(FEATURES, 2.0, 3.0)
     np.testing.assert_array_equal(scores, layer.base(FEATURES))
     products = weights_of(layer)["kernel"] * FEATURES[:, :, :, None]

@@ -176,3 +176,30 @@ def pair(features, K, share, **arguments):
     heads, pooling = PerFeatureMaskedHeads(K, **arguments), PooledLogits(share)
     pooling(heads(features))
     return randomize(heads, seed=3), randomize(pooling, seed=4)
+
+
+# positions of a map, channels, BLOCK_SIZE -> positions of a block
+BLOCKS = {
+    "all positions": ((3, 2), 4, 24, 6),
+    "some of them": ((3, 2), 4, 23, 3),
+    "a prime number, too many for one block": ((7, 1), 4, 24, 1),
+    "channels beyond the size": ((3, 2), 4, 3, 1),
+}
+
+
+@pytest.mark.parametrize("grid, C, size, block", BLOCKS.values(), ids=BLOCKS)
+def test_several_sums_in_blocks_of_positions(grid, C, size, block, monkeypatch):
+    monkeypatch.setattr(tiles, "BLOCK_SIZE", size)
+    features, (mask_kernel, mask_bias, kernel) = random_features(2, *grid, C), random_weights(3, C)
+    seen = []
+
+    def transforms(logits):
+        seen.append(tuple(logits.shape))
+        masks = tf.sigmoid(logits)
+        return [masks, masks**2]
+
+    actual = tiles.several_sums(features, mask_kernel, mask_bias, kernel, transforms)
+    masks = equations.masks(features, mask_kernel, mask_bias)
+    expected = [equations.scores(features, kernel, factor) for factor in (masks, masks**2)]
+    assert set(seen) == {(C, block)}
+    assert relative_error(actual, np.stack(expected)) < 1e-6

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mam_keras.model.transformation import FAMILIES, tone_curve
+from mam_keras.model.transformation import FAMILIES, Family, tone_curve
+from tests.model import equations
 
 MASKS = np.linspace(0, 1, 201, dtype="float32")
 EXPONENTS = [0.1, 0.5, 1.0, 2.0, 3.7, 10.0]
@@ -62,6 +63,26 @@ def test_what_a_family_says_of_itself(name):
     np.testing.assert_allclose(family.function(MASKS, *family.identity), MASKS, atol=1e-7)
     follows = family.function(MASKS, 2.5, 3.0), 2.5 * family.function(MASKS, 1.0, 3.0)
     assert np.allclose(*follows, rtol=1e-6) == family.linear_in_a
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_several_pairs_from_logits(name):
+    family = FAMILIES[name]
+    logits = np.float32([-200, -20, -3, -1e-3, 0, 0.5, 4, 20, 200])
+    pairs = [(1.0, 1.0), (2.0, 0.5), (0.0, 1.0), (1.0, 2.0), (0.5, 8.0), (1.0, 0.3), (3.0, 4.0), (1.0, 0.6)]
+    for (a, b), actual in zip(pairs, family.each(tf.constant(logits), pairs), strict=True):
+        if name == "tone_curve":
+            expected = equations.tone_curve(equations.sigmoid(logits), a, b)
+            np.testing.assert_allclose(actual, expected, rtol=2e-6, atol=1e-7)
+        np.testing.assert_allclose(actual, family.function(tf.sigmoid(logits), a, b), rtol=2e-5, atol=1e-7)
+
+
+def test_a_family_without_a_form_for_several_pairs_is_asked_for_each():
+    family = Family(lambda mask, a, b: mask**a - b, (1.0, 0.0), False)
+    logits = np.float32([0, np.log(3)])  # masks 1/2 and 3/4
+    square, root = family.each(logits, [(2.0, 1.0), (0.5, 0.0)])
+    np.testing.assert_allclose(square, [-0.75, -7 / 16], rtol=1e-6)
+    np.testing.assert_allclose(root, np.sqrt([0.5, 0.75]), rtol=1e-6)
 
 
 def test_pairs_broadcast_against_masks():

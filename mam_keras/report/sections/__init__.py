@@ -4,4 +4,13 @@ Each has NEEDS, the analyses without which it has nothing to show, TITLE, and `s
 `blocks.Section` from a `ReportedRun` and those it is compared with.
 """
 
-SECTIONS = ("training",)
+SECTIONS = (
+    "accuracy",
+    "comparison",
+    "reconstructions",
+    "calibration",
+    "subgroups",
+    "mistakes",
+    "training",
+    "tuning",
+)

@@ -1,29 +1,127 @@
 """How training went: the weighted terms of equation 6 and both heads' accuracy, epoch by epoch."""
 
+from matplotlib.ticker import MaxNLocator
+
 from mam_keras.report import figures
-from mam_keras.report.blocks import Figure, Missing, Section
+from mam_keras.report.blocks import Column, Figure, Missing, Paragraph, Section, Table
 
 NEEDS = ()
 TITLE = "Training"
+TERMS = {  # columns of history.csv: what they are
+    "loss": "all terms together",
+    "attribute_loss": "attribute heads, alpha L_b",
+    "multi_label_loss": "multi-label head, beta L_m",
+    "reconstruction_loss": "reconstruction, gamma L_r",
+    "mask_loss": "masks, lambda |M|_1",
+}
+ACCURACIES = {"attribute_accuracy": "attribute heads", "multi_label_accuracy": "multi-label head"}
 
 
 def section(run, others):
     """From history.csv; `others` are not shown."""
-    if not run.history:
-        blocks = (Missing("No epoch has been finished yet, so there is no curve to show."),)
-    else:
-        blocks = (_curves(run.history),)
-    reading = "Each term with its weight, as they are added up; a curve that still falls asks for more epochs."
-    return Section("training", TITLE, "1904.13078, equation 6", reading, blocks)
+    reading = (
+        "Each term of the loss with its weight, as they are added up; solid on the training images (as they came, "
+        "while the weights moved), dashed on validation. A dashed curve that rises while the solid one falls is "
+        "overfitting; curves that still fall ask for more epochs."
+    )
+    history = run.history
+    if not history:
+        blocks = [Missing("No epoch has been finished yet, so there is no curve to show.")]
+        return Section("training", TITLE, "1904.13078, equation 6", reading, tuple(blocks))
+    blocks = [Paragraph(_state(run)), _losses(history), _accuracy(history), _table(run)]
+    if "val_loss" not in history[0]:
+        why = "they were trained on (data.train_on_validation)" if run.config.data.train_on_validation else "none"
+        blocks.insert(1, Missing(f"There are no curves of validation images: {why}."))
+    return Section("training", TITLE, "1904.13078, equation 6", reading, tuple(blocks))
 
 
-def _curves(history):
-    epochs = [row["epoch"] for row in history]
-    canvas, axes = figures.canvas(6.4, 2.6)
-    axes.plot(epochs, [row["loss"] for row in history], color=figures.COLORS[0], label="training")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("loss")
-    axes.legend()
+def _kept(run):
+    """The row of the epoch whose weights the model has."""
+    if run.config.training.early_stopping is None:
+        return run.history[-1]
+    return min(run.history, key=lambda row: row["val_loss"])
+
+
+def _state(run):
+    done, wanted = len(run.history), run.config.training.epochs
+    if run.evaluation is None:
+        return f"Training is not finished: {done} of {wanted} epochs."
+    speed = sorted(row["images_per_second"] for row in run.history)[done // 2]
+    text = f"{done} of {wanted} epochs, {speed:,.0f} images a second in the median epoch."
+    if run.config.training.early_stopping is not None:
+        text += (
+            f" The model has the weights of epoch {_kept(run)['epoch']:.0f}, which has the lowest loss on validation."
+        )
+    return text
+
+
+def _losses(history):
+    terms = {name: title for name, title in TERMS.items() if name in history[0]}
+    rows = -(-len(terms) // 2)
+    canvas, grid = figures.canvas(6.4, 1.7 * rows + 0.3, nrows=rows, ncols=2, squeeze=False)
+    for axes in grid.flat[len(terms) :]:
+        axes.set_axis_off()
+    for axes, (name, title) in zip(grid.flat, terms.items(), strict=False):
+        _curve(axes, history, name, figures.COLORS[0])
+        axes.set_title(title, parse_math=False)
+        axes.set_ylim(bottom=0)
+    for axes in grid.flat[max(0, len(terms) - 2) : len(terms)]:
+        axes.set_xlabel("epoch")
+    final = ", ".join(f"{title} {history[-1][name]:.3g}" for name, title in terms.items())
     return Figure(
-        "training-loss", figures.svg(canvas, "training-loss"), "Loss per epoch.", f"Loss over {len(epochs)} epochs."
+        "training-losses",
+        figures.svg(canvas, "training-losses"),
+        "The loss and its weighted terms: training (solid) and validation (dashed).",
+        f"After {len(history)} epochs, on training images: {final}.",
+    )
+
+
+def _accuracy(history):
+    canvas, (left, right) = figures.canvas(6.4, 2.2, ncols=2)
+    heads = {name: title for name, title in ACCURACIES.items() if name in history[0]}
+    for (name, title), color in zip(heads.items(), figures.COLORS, strict=False):
+        _curve(left, history, name, color, title, scale=100)
+    left.set_title("accuracy, %")
+    left.legend()
+    _curve(right, history, "learning_rate", figures.COLORS[2])
+    right.set_title("learning rate at the epoch's end")
+    right.set_ylim(bottom=0)
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+    final = ", ".join(f"{title} {100 * history[-1][name]:.1f} %" for name, title in heads.items())
+    return Figure(
+        "training-accuracy",
+        figures.svg(canvas, "training-accuracy"),
+        "Mean accuracy over attributes, training (solid) and validation (dashed), and the learning rate.",
+        f"After {len(history)} epochs, on training images: {final}.",
+    )
+
+
+def _curve(axes, history, name, color, label=None, scale=1):
+    epochs = [row["epoch"] for row in history]
+    for column, style in ((name, "-"), (f"val_{name}", "--")):
+        if column in history[0]:
+            values = [scale * row[column] for row in history]
+            marker = "." if len(history) == 1 else ""
+            axes.plot(epochs, values, style, marker=marker, color=color, label=label if column == name else None)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+
+def _table(run):
+    row, loss = _kept(run), run.config.loss
+    weights = {
+        "attribute_loss": loss.alpha,
+        "multi_label_loss": loss.beta,
+        "reconstruction_loss": loss.gamma,
+        "mask_loss": loss.lambda_,
+    }
+    return Table(
+        "training-terms",
+        f"The terms of the loss in epoch {row['epoch']:.0f}, with their weights.",
+        (Column("term"), Column("weight"), Column("training", "number", 4), Column("validation", "number", 4)),
+        tuple(
+            (title, f"{weights[name]:g}" if name in weights else None, row[name], row.get(f"val_{name}"))
+            for name, title in TERMS.items()
+            if name in row
+        ),
     )

@@ -5,34 +5,40 @@ import numpy as np
 from mam_keras.errors import UserError
 
 
-def fit(labels, probabilities):
-    """Per attribute, the threshold whose answers have the highest balanced accuracy.
+def fit(labels, probabilities, metric="balanced_accuracy"):
+    """Per attribute, the threshold whose answers are best by `metric`.
 
-    Answers change only between two probabilities that occur; the threshold is halfway between them. Of several with
-    the same balanced accuracy the one nearest 0.5 is taken. (Accuracy would be the wrong measure: for a rare
-    attribute it is highest where the answer is always "no".)
+    Answers change only between two probabilities that occur; the threshold is halfway between them, or beyond the
+    last one ("never"). Of several that are as good the one nearest 0.5 is taken. (By accuracy a rare attribute is
+    often best answered "never".)
 
     Args:
         labels: bool (n, K).
         probabilities: float (n, K) in [0, 1].
+        metric: "balanced_accuracy" or "accuracy", as in `evaluation.metrics`.
 
     Returns:
         K numbers; None for an attribute without a positive or without a negative image.
     """
-    return [_fit_one(*column) for column in zip(labels.T, probabilities.T.astype("float64"), strict=True)]
+    return [_fit_one(*column, metric) for column in zip(labels.T, probabilities.T.astype("float64"), strict=True)]
 
 
-def _fit_one(labels, probabilities):
+def _fit_one(labels, probabilities, metric):
     if labels.all() or not labels.any():
         return None
     values, places = np.unique(probabilities, return_inverse=True)
     positives, negatives = (np.bincount(places[chosen], minlength=len(values)) for chosen in (labels, ~labels))
     # Answering "yes" from values[i] on: every image from there is answered so, every one before is not.
-    recall = 1 - (np.cumsum(positives) - positives) / positives.sum()
-    rejected = (np.cumsum(negatives) - negatives) / negatives.sum()
-    thresholds = (values + np.concatenate([[0.0], values[:-1]])) / 2
-    balanced = np.round((recall + rejected) / 2, 12)
-    best = np.flatnonzero(balanced == balanced.max())
+    hits = positives.sum() - np.concatenate([[0], np.cumsum(positives)])
+    rejections = np.concatenate([[0], np.cumsum(negatives)])
+    if metric == "balanced_accuracy":
+        hits, rejections = hits / positives.sum(), rejections / negatives.sum()
+    right = np.round(hits + rejections, 12)
+    below, above = np.concatenate([[0.0], values]), np.concatenate([values, [1.0]])
+    thresholds = (below + above) / 2
+    thresholds = np.where(thresholds > below, thresholds, above)  # nothing is halfway between neighbouring numbers
+    right[-1] = -1 if values[-1] == 1 else right[-1]  # a probability of 1 is "yes" whatever the threshold
+    best = np.flatnonzero(right == right.max())
     return float(thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]])
 
 

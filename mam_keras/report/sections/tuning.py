@@ -1,0 +1,178 @@
+"""What a search found, where this run is one of its trials: the objective and what it is traded for, side by side."""
+
+from mam_keras.report import figures, wording
+from mam_keras.report.blocks import Column, Estimate, Figure, Missing, Paragraph, Section, Table
+
+NEEDS = ()
+TITLE = "Search for lambda"
+MEASURES = {  # of tuning.json: (what it is, shown as, digits)
+    "balanced_accuracy": ("balanced accuracy", "percent", 1),
+    "accuracy": ("accuracy", "percent", 1),
+    "noise_robustness": ("balanced accuracy under noise", "percent", 1),
+    "localisation": ("localisation (1 is chance)", "number", 2),
+    "mask_mean": ("mean mask value", "number", 3),
+    "mask_near_zero": ("mask values under 0.1", "percent", 1),
+}
+PAPERS = {"loss.lambda": 1e-5}  # what 1904.13078 prints
+
+
+def section(run, others):
+    """From the tuning.json of the search; `others` are not shown."""
+    reading = (
+        "Each dot is one training run, all with the same seed, measured on the validation images; only the searched "
+        "settings differ. The ring marks the run that the search chose. A setting is worth choosing where what it "
+        "gains in one panel is not lost in another."
+    )
+    found = run.tuning
+    if found is None:
+        how = "This run does not come from a search. To search for lambda: python -m mam_keras.tune CONFIG.yaml"
+        return Section("tuning", TITLE, "", reading, (Paragraph(how),))
+    trials = [trial for trial in found["trials"] if trial["failed"] is None]
+    best = next(trial for trial in trials if trial["number"] == found["best"])
+    shown = {name: how for name, how in MEASURES.items() if any(t["measures"][name] is not None for t in trials)}
+    blocks = [Paragraph(_how(found, trials))]
+    blocks += [_figure(found, trials, best, key, shown) for key in found["space"]]
+    missing = [title for name, (title, *_) in MEASURES.items() if name not in shown]
+    if missing:
+        blocks.append(Missing(f"These runs have no {', and no '.join(missing)}."))
+    blocks.append(_table(found, shown))
+    return Section("tuning", TITLE, "", reading, tuple(blocks), tuple(_summary(found, trials, best, shown)))
+
+
+def _how(found, trials):
+    space = ", ".join(
+        f"{key} from {there['low']:g} to {there['high']:g} ({there['scale']} scale)"
+        for key, there in found["space"].items()
+    )
+    epochs = [trial["epochs"] for trial in found["trials"]]
+    epochs = f"{min(epochs)} to {max(epochs)}" if len(set(epochs)) > 1 else epochs[0]
+    failed = len(found["trials"]) - len(trials)
+    return (
+        f"{wording.count(len(found['trials']), 'trial')} of {epochs} epochs"
+        f"{f', {failed} of which failed' if failed else ''}; searched: {space}; chosen by the {found['oracle']} oracle "
+        f"of Keras Tuner to raise {MEASURES[found['objective']][0]} on validation. The best is trial {found['best']}."
+    )
+
+
+def _figure(found, trials, best, key, shown):
+    rows = -(-len(shown) // 2)
+    canvas, grid = figures.canvas(7.0, 1.6 * rows + 0.4, nrows=rows, ncols=2, squeeze=False, sharex=True)
+    longest = max(trial["epochs"] for trial in trials)
+    there = found["space"][key]
+    for axes in grid.flat[len(shown) :]:
+        axes.set_axis_off()
+    for axes, (name, (title, kind, _)) in zip(grid.flat, shown.items(), strict=False):
+        scale = 100 if kind == "percent" else 1
+        chosen = name == found["objective"]
+        axes.set_title(f"{title}{', %' if kind == 'percent' else ''}{' (objective)' if chosen else ''}", fontsize=9)
+        axes.set_xscale(there["scale"])
+        axes.set_xlim(*_limits(there))
+        for trial in trials:
+            value, x = trial["measures"][name], trial["values"][key]
+            if value is None:
+                continue
+            full, color = trial["epochs"] == longest, figures.COLORS[0]
+            if low_high := trial["intervals"].get(name):
+                axes.plot([x, x], [scale * end for end in low_high], color=color, linewidth=0.8, alpha=0.6)
+            axes.plot(x, scale * value, "o", color=color, markersize=4, markerfacecolor=color if full else "none")
+            if trial is best:
+                axes.plot(x, scale * value, "o", color=figures.COLORS[1], markersize=9, markerfacecolor="none")
+        for trial in found["trials"]:
+            if trial["failed"] and chosen:
+                axes.plot(
+                    trial["values"][key], 0.02, "x", color=figures.COLORS[7], transform=axes.get_xaxis_transform()
+                )
+        if key in PAPERS and there["low"] <= PAPERS[key] <= there["high"]:
+            axes.axvline(PAPERS[key], color=figures.INK, linewidth=0.6, linestyle=":")
+    for axes in grid[-1]:
+        axes.set_xlabel(key, parse_math=False)
+    name = f"tuning-{list(found['space']).index(key) + 1}"
+    caption = f"The measures of every trial on validation, against {key}."
+    if any(trial["intervals"] for trial in trials):
+        caption += " Bars are 95 % intervals over the images, not over training."
+    if key in PAPERS:
+        caption += " The dotted line is the papers' value."
+    if any(trial["failed"] for trial in found["trials"]):
+        caption += " Crosses are trials that failed."
+    if any(trial["epochs"] < longest for trial in trials):
+        caption += " Open dots are shorter trials."
+    return Figure(name, figures.svg(canvas, name), caption, _alternative(trials, best, key, shown))
+
+
+def _alternative(trials, best, key, shown):
+    values = ", ".join(
+        f"{title} {_shown(best['measures'][name], kind, digits)}" for name, (title, kind, digits) in shown.items()
+    )
+    return f"{wording.count(len(trials), 'trial')}. At the best, {key} {best['values'][key]:.3g}: {values}."
+
+
+def _limits(there):
+    low, high = there["low"], there["high"]
+    if there["scale"] == "log":
+        margin = (high / low) ** 0.03
+        return low / margin, high * margin
+    return low - 0.03 * (high - low), high + 0.03 * (high - low)
+
+
+def _table(found, shown):
+    columns = [Column("trial", "integer"), *(Column(key) for key in found["space"]), Column("epochs", "integer")]
+    columns += [Column(title, kind, digits) for title, kind, digits in shown.values()]
+    rows = [
+        (
+            trial["number"],
+            *(f"{trial['values'][key]:.3g}" for key in found["space"]),
+            trial["epochs"],
+            *(_cell(trial, name) for name in shown),
+            "failed: " + trial["failed"] if trial["failed"] else "best" if trial["number"] == found["best"] else "",
+        )
+        for trial in found["trials"]
+    ]
+    return Table(
+        "tuning-trials",
+        "Every trial, measured on validation, with 95 % intervals over the images where there are any.",
+        (*columns, Column("")),
+        tuple(rows),
+        "Balanced accuracy under noise is the mean over the noise levels of the analysis, weighed as the area under the "
+        "curve is.",
+    )
+
+
+def _cell(trial, name):
+    value, interval = trial["measures"][name], trial["intervals"].get(name)
+    return Estimate(value, *interval) if value is not None and interval else value
+
+
+def _summary(found, trials, best, shown):
+    objective = found["objective"]
+    title, kind, digits = MEASURES[objective]
+    at = ", ".join(f"{key} {value:.3g}" for key, value in best["values"].items())
+    sentence = (
+        f"Of {wording.count(len(trials), 'trial')} of the search, the highest {title} on validation is "
+        f"{_shown(best['measures'][objective], kind, digits)}, at {at}"
+    )
+    others = [trial["measures"][objective] for trial in trials if trial is not best]
+    if others and (interval := best["intervals"].get(objective)):
+        low, high = (_shown(end, kind, digits) for end in interval)
+        within = sum(value >= interval[0] for value in others)
+        lie = "lies" if within == 1 else "lie"
+        sentence += f" (95 % interval {low} to {high}); {within} of the other {len(others)} {lie} within that interval"
+    yield sentence + "."
+    longest = [trial for trial in trials if trial["epochs"] == max(trial["epochs"] for trial in trials)]
+    if len(longest) > 1 and len(found["space"]) == 1:
+        yield _trade(longest, *found["space"], shown)
+
+
+def _trade(trials, key, shown):
+    """What changes from one end of the only setting that does to the other."""
+    lowest, highest = (choose(trials, key=lambda trial: trial["values"][key]) for choose in (min, max))
+    changes = ", ".join(
+        f"{title} {_shown(lowest['measures'][name], kind, digits)} and {_shown(highest['measures'][name], kind, digits)}"
+        for name, (title, kind, digits) in shown.items()
+    )
+    return f"At the lowest and the highest {key} tried, {lowest['values'][key]:.3g} and {highest['values'][key]:.3g}: {changes}."
+
+
+def _shown(value, kind, digits):
+    if value is None:
+        return "undefined"
+    return f"{100 * value:.{digits}f} %" if kind == "percent" else f"{value:.{digits}f}"

@@ -1,0 +1,37 @@
+"""`python -m mam_keras.tune CONFIG.yaml` searches for good settings. TensorFlow is imported once all is checked."""
+
+import argparse
+import contextlib
+
+from mam_keras import command_line, config
+from mam_keras.tune import cluster, space
+from mam_keras.tune.search_directory import SearchDirectory
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m mam_keras.tune",
+        description="Search for lambda, or any other setting. The same command again carries on an unfinished search.",
+    )
+    parser.add_argument("config", metavar="CONFIG.yaml")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="section.key=value", help="change one setting; may be repeated"
+    )
+    parser.add_argument(
+        "--run", metavar="DIR", help="the search's directory; runs/<the configuration's name>-tuning if left out"
+    )
+    arguments = parser.parse_args()
+    settings = config.load(arguments.config, arguments.set)
+    settings = settings.model_copy(update={"tune": settings.tune or config.Tune()})
+    dimensions = space.dimensions(settings, arguments.config)
+    role = cluster.role()
+    directory = SearchDirectory(arguments.run or f"runs/{settings.name}-tuning")
+    with directory.open(settings) if role != "worker" else contextlib.nullcontext():
+        command_line.import_tensorflow()
+        from mam_keras.tune.run import run
+
+        run(settings, dimensions, directory, role)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,95 @@
+"""How good is a trained run on validation: accuracy, robustness to noise, localisation, openness of its masks.
+
+Everything is asked about the validation images, by the functions that make the report. Knows no search.
+"""
+
+import json
+
+import numpy as np
+import tensorflow as tf
+
+from mam_keras.analysis import Unavailable, result_of
+from mam_keras.analysis.corruptions import corrupt
+from mam_keras.analysis.network import stream
+from mam_keras.analysis.trained_run import TrainedRun
+from mam_keras.evaluation import Scorer, defined_mean, estimates, resample_weights
+
+MEASURES = ("balanced_accuracy", "accuracy", "noise_robustness", "localisation", "mask_mean", "mask_near_zero")
+
+
+def measure(directory) -> dict:
+    """A finished `RunDirectory` on its validation images: {"measures": {MEASURE: value}, "intervals": ...}.
+
+    A value is None where a run has no such thing. "intervals" has [low, high], 95 % over the images, of the first four.
+
+        balanced_accuracy, accuracy   mean over attributes, of the attribute heads (the multi-label head without them)
+        noise_robustness              see `noise_robustness`
+        localisation                  energy of the contribution maps inside the attribute's region over the region's
+                                      share of the image (1 = chance), mean over attributes, of `analysis.localisation`
+        mask_mean                     mean mask value over attributes, channels, positions and images
+        mask_near_zero                share of mask values below 0.1
+    """
+    run = TrainedRun(directory.path, ["analysis.split=validation", "analysis.parts=null"])  # parts are other images
+    heads = json.loads(directory.evaluation.read_text(encoding="utf-8"))["splits"]["validation"]["heads"]
+    head = next(iter(heads.values()))
+    found = {name: (head["mean"][name], *head["interval"][name]) for name in ("balanced_accuracy", "accuracy")}
+    found["noise_robustness"] = noise_robustness(run)
+    found["localisation"] = _of(run, "localisation", _energy_ratio)
+    found["mask_mean"] = _of(run, "masks", lambda masks: [masks.arrays["mean"].mean()])
+    found["mask_near_zero"] = _of(run, "masks", lambda masks: [masks.arrays["near_zero"].mean()])
+    found = {name: [_plain(number) for number in numbers] for name, numbers in found.items()}
+    return {
+        "measures": {name: value for name, (value, *_) in found.items()},
+        "intervals": {name: ends for name, (_, *ends) in found.items() if None not in ends and ends},
+    }
+
+
+def noise_robustness(run):
+    """Area under the curve of balanced accuracy (mean over attributes) against the noise's sigma, over sigma's span.
+
+        1 / (s_S - s_1) sum_i (s_{i+1} - s_i) (B(s_i) + B(s_{i+1})) / 2,   s_1 < ... < s_S of `analysis.sigmas`
+
+    It is in [0, 1], and B(s_1) where there is one sigma only. The noisy images are those of `analysis.robustness`.
+
+    Args:
+        run: `TrainedRun`.
+
+    Returns:
+        float (3,): the value and the ends of its 95 % bootstrap interval; NaN where it is undefined.
+    """
+    settings, images, parts = run.config.analysis, run.images("validation"), run.network.parts
+    sigmas = np.unique(settings.sigmas)
+    head = "attribute_logits" if "attribute_logits" in parts.output else "multi_label_logits"
+    answer = tf.function(lambda batch: tf.sigmoid(parts(batch, training=False)[head]), reduce_retracing=True)
+    scorers = []
+    for sigma in sigmas:
+        batches = stream(images, run.config.evaluation.batch_size, f"Noise {sigma:g}")
+        probabilities = [
+            answer(corrupt(batch.numpy(), "noise", sigma, run.config.seed, rows.start, settings.clip))
+            for rows, batch in batches
+        ]
+        scorers.append(Scorer(images.labels, np.concatenate(probabilities), run.training_rates))
+
+    def area(weights):
+        curve = np.stack([defined_mean(scorer.count(weights)["balanced_accuracy"]) for scorer in scorers])
+        return np.trapezoid(curve, sigmas, axis=0) / (sigmas[-1] - sigmas[0]) if len(sigmas) > 1 else curve[0]
+
+    units = np.arange(len(images)) if images.groups is None else images.groups
+    resampled = [area(weights) for weights in resample_weights(units, settings.resamples, run.config.seed)]
+    return estimates(area(np.ones((len(images), 1)))[0], np.concatenate(resampled), units)
+
+
+def _energy_ratio(localisation):
+    """Of the first set of regions, the maps' (value, low, high)."""
+    return localisation.arrays[f"{localisation.values['sets'][0]}.ratio.mean"][0]
+
+
+def _of(run, analysis, numbers):
+    try:
+        return numbers(result_of(run, analysis))
+    except Unavailable:
+        return [None]
+
+
+def _plain(number):
+    return None if number is None or np.isnan(number) else float(number)

@@ -1,0 +1,55 @@
+"""One search from its space to `tuning.json`."""
+
+import warnings
+
+import grpc
+import tensorflow as tf
+from keras_tuner.errors import FatalError
+
+from mam_keras import data
+from mam_keras.errors import RunError, UserError
+from mam_keras.tune import cluster, results
+from mam_keras.tune.oracles import make_oracle
+from mam_keras.tune.search import Search, number_of
+
+
+def run(config, dimensions, directory, role):
+    """Searches, or carries on, in an opened `SearchDirectory`, and leaves the results in it; a worker leaves trials.
+
+    Args:
+        config: `config.Config` with its `tune` section.
+        dimensions: of `space.dimensions`.
+        role: of `cluster.role`.
+
+    Raises `RunError` where no trial completed, and whatever ends a trial though its values are not to blame.
+    """
+    if role != "chief" and "validation" not in data.load(config.data).splits:
+        raise UserError("tune: expected data with a validation split: what is best is chosen on it. Received: none")
+    oracle = make_oracle(config, dimensions, directory.state)
+    if role != "worker" and directory.state.exists():
+        oracle.reload()
+        print(f"Carried on: {len(set(oracle.end_order))} trials are over", flush=True)
+    if role == "chief":
+        print(f"Handing out trials at {cluster.chief()}", flush=True)
+    if role == "worker":
+        print(f"Waiting for trials of the chief at {cluster.chief()}", flush=True)
+    warnings.filterwarnings("ignore", module="sklearn")  # of the Bayesian oracle's fit to few trials
+    tf.get_logger().setLevel("ERROR")  # it warns of every training after the first that it traces a function again
+    try:
+        Search(oracle, config, dimensions, directory).search()
+    except FatalError as error:
+        raise error.__cause__ from None
+    except grpc.RpcError as error:
+        raise RunError(f"the chief at {cluster.chief()} does not answer: {error.details()}") from None
+    if role == "worker":
+        print(f"The chief has no more trials; it leaves the results in {directory.path}")
+        return
+    trials = results.collect(oracle, config, dimensions, directory)
+    if all(trial["failed"] for trial in trials):
+        print(results.table(trials))
+        raise RunError(f"none of {len(trials)} trials completed; the first failed: {trials[0]['failed']}")
+    winner = number_of(oracle.get_best_trials(1)[0])
+    best = next(trial for trial in trials if trial["number"] == winner)
+    print(f"\n{results.table(trials, best)}")
+    results.write(trials, best, config, dimensions, directory)
+    print(f"Written: {directory.results}, {directory.table.name} and {directory.best.name} there")

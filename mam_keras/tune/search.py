@@ -1,0 +1,77 @@
+"""The search itself: Keras Tuner hands out values, and each set of them becomes a trial of ours."""
+
+import time
+
+import keras_tuner
+from keras_tuner.engine.base_tuner import BaseTuner
+from keras_tuner.engine.trial import TrialStatus
+from keras_tuner.errors import FatalError
+
+from mam_keras.errors import UserError
+from mam_keras.tune.space import most_epochs
+from mam_keras.tune.trial import outcome
+
+
+class Search(BaseTuner):
+    """Runs trials one after the other, alone or as a worker; as the chief, hands them out.
+
+    One of Hyperband's trials that goes on to more epochs starts from the beginning: the learning rate falls over all
+    the epochs of a run, so the end of the shorter run is not on its way, and `fit` could not do the same again.
+
+    Args:
+        oracle: of `oracles.make_oracle`.
+        config: `config.Config`, with its `tune` section.
+        dimensions: of `space.dimensions`.
+        directory: `search_directory.SearchDirectory`.
+    """
+
+    def __init__(self, oracle, config, dimensions, directory):
+        super().__init__(oracle, directory=directory.path, project_name=directory.keras_tuner.name)
+        self.config, self.dimensions, self.files = config, dimensions, directory
+        self.failed = False
+
+    def run_trial(self, trial):
+        """Keras Tuner's: {objective: value}; 0 for a failed trial, which `on_trial_end` then marks as such."""
+        try:
+            value = self._objective_of(trial)
+        except Exception as error:  # Keras Tuner would print it and go on to the next trial
+            raise FatalError(str(error)) from error
+        self.failed = value is None
+        return {self.config.tune.objective: 0.0 if self.failed else value}
+
+    def on_trial_end(self, trial):
+        if self.failed:
+            trial.status = TrialStatus.FAILED
+        super().on_trial_end(trial)
+
+    def save(self):
+        if isinstance(self.oracle, keras_tuner.Oracle):  # a worker's is a connection to the chief's
+            self.oracle.save()
+
+    def _objective_of(self, trial):
+        self.files.require(self.config)
+        start, number, objective = time.time(), number_of(trial), self.config.tune.objective
+        values, epochs = values_of(trial, self.config, self.dimensions)
+        settings = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
+        print(f"\ntrial {number}: {settings}, {epochs} epochs", flush=True)
+        found = outcome(self.config, values, epochs, self.files.trial(number))
+        if "failed" in found:
+            print(f"trial {number} failed: {found['failed']}", flush=True)
+            return None
+        value = found["measures"][objective]
+        if value is None:
+            raise UserError(f"tune.objective: expected one that these runs have. Received: {objective!r}, undefined")
+        print(f"trial {number}: {objective} {value:.4f}, {time.time() - start:.0f} s", flush=True)
+        return value
+
+
+def number_of(trial) -> int:
+    """From 1, in the order in which trials were handed out."""
+    return int(trial.trial_id) + 1
+
+
+def values_of(trial, config, dimensions):
+    """A Keras Tuner trial's {key: value} and its epochs."""
+    found = trial.hyperparameters.values
+    values = {d.key: min(found[d.key], d.high) for d in dimensions}  # whole numbers on a log scale can end one above
+    return values, found.get("tuner/epochs", most_epochs(config))

@@ -1,0 +1,104 @@
+"""The directory of a search: which files there are, and who may work in it. Knows nothing of what is in them."""
+
+import contextlib
+import json
+from pathlib import Path
+
+from mam_keras import config as configuration
+from mam_keras.errors import UserError
+from mam_keras.run_directory import difference, locked, remove_partial, write_text
+
+
+class SearchDirectory:
+    """Paths of one search.
+
+    search.yaml     the configuration, resolved, with its `tune` section
+    search.json     the state of the search, replaced after every trial
+    trial-01, ...   run directories, with outcome.json beside what `fit` leaves
+    keras_tuner/    Keras Tuner's own notes of the trials, which nothing here reads
+    tuning.json     what was found; written last
+    tuning.csv      a row for each trial
+    best.yaml       the winning configuration, for `fit`
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.config = self.path / "search.yaml"
+        self.state = self.path / "search.json"
+        self.keras_tuner = self.path / "keras_tuner"
+        self.results = self.path / "tuning.json"
+        self.table = self.path / "tuning.csv"
+        self.best = self.path / "best.yaml"
+
+    def trial(self, number):
+        """The run directory of the trial of this number, from 1."""
+        return self.path / f"trial-{number:02d}"
+
+    @contextlib.contextmanager
+    def open(self, config):
+        """Holds the directory for a search: new, carried on, or with another number of trials than before.
+
+        Raises `UserError` for a finished search, for one of another configuration, and for a folder that holds
+        something else, cannot be written, or is held by another process.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked(self.path, wait=False))
+                remove_partial(self.path)
+                if self.config.exists():
+                    self.require(config)
+                    self._refuse_finished(config)
+                elif any(self.path.iterdir()):
+                    raise UserError(
+                        f"{self.path}: expected the directory of a search, or none. Received: a folder that holds "
+                        "other things"
+                    )
+                self.results.unlink(missing_ok=True)  # of fewer or more trials
+                write_text(self.config, config.to_yaml())
+            except BlockingIOError:
+                raise UserError(
+                    f"{self.path}: expected a search that nothing is working on. Received: another process holds it"
+                ) from None
+            except OSError as error:
+                raise UserError(
+                    f"{self.path}: expected a directory that can be written (--run). Received: {error.strerror}"
+                ) from None
+            yield
+
+    def require(self, config):
+        """Raises `UserError` unless this is a search of `config`; the number of trials may differ."""
+        present = configuration.load(self.config)
+        if _any_trials(present) != _any_trials(config):
+            key, there, here = difference(_any_trials(present), _any_trials(config))
+            raise UserError(
+                f"{self.config}: expected the configuration of this search to go on with. Received: {key} is "
+                f"{there!r} there and {here!r} here; choose another --run"
+            )
+
+    def _refuse_finished(self, config):
+        if self.results.exists() and configuration.load(self.config) == config:
+            raise UserError(
+                f"{self.path}: expected an unfinished search. Received: a finished one; a larger tune.trials carries "
+                "it on, another --run starts a new one"
+            )
+
+
+def best_trial(path) -> Path:
+    """The run directory that a finished search in `path` found best; `path` itself where there is no search.
+
+    Raises `UserError` for a search that is not finished or whose tuning.json is damaged.
+    """
+    search = SearchDirectory(path)
+    if not search.config.exists():
+        return search.path
+    try:
+        found = json.loads(search.results.read_text(encoding="utf-8"))
+        return search.trial(found["best"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = "it is not finished" if isinstance(error, FileNotFoundError) else f"{search.results.name} is damaged"
+        raise UserError(f"{path}: expected a finished search, or one of its trials. Received: {reason}") from None
+
+
+def _any_trials(config):
+    return config.model_copy(update={"tune": config.tune.model_copy(update={"trials": None})})

@@ -1,0 +1,124 @@
+"""Which images and channels are shown, and that what is shown are the masks."""
+
+import numpy as np
+import pytest
+
+from mam_keras import analysis
+from mam_keras.analysis import Unavailable, correlations, mask_grids, masks
+from mam_keras.analysis.trained_run import TrainedRun
+from tests.analysis import untrained
+
+PAPERS = ("Mouth_Slightly_Open", "Hat", "Smiling")
+
+
+@pytest.fixture(autouse=True)
+def results_in_memory(monkeypatch, request):
+    """An untrained run has no directory to keep results in."""
+    if "small_run" not in request.fixturenames:
+        modules = {"masks": masks, "correlations": correlations}
+        monkeypatch.setattr(analysis, "result_of", lambda run, name: modules[name].compute(run))
+
+
+def test_the_first_positives_that_were_found_then_those_that_were_missed():
+    labels = np.array([1, 0, 1, 1, 0, 1], bool)
+    answers = np.array([0, 1, 1, 0, 0, 1], bool)
+    for count, chosen, correct in (
+        (1, [2], [True]),
+        (3, [2, 5, 0], [True, True, False]),
+        (6, [2, 5, 0, 3, -1, -1], [True, True, False, False, False, False]),
+    ):
+        found = mask_grids.choose(labels, answers, count)
+        np.testing.assert_array_equal(found[0], chosen)
+        np.testing.assert_array_equal(found[1], correct)
+
+
+def test_shared_channels_by_hand():
+    found = mask_grids.compare(np.array([[4, 3, 1, 0, 2], [5, 0, 2, 0, 3]], float), 2)
+    np.testing.assert_array_equal(found["pair.channels"], [0, 1, 4])  # of both, of the first, of the second
+    np.testing.assert_array_equal(found["pair.ranks"], [[1, 1], [2, 4], [3, 2]])
+    np.testing.assert_allclose(found["pair.shares"], [[0.4, 0.5], [0.3, 0], [0.2, 0.3]])
+
+
+@pytest.mark.parametrize("kind", ["per_feature", "common"])
+def test_what_is_shown_are_the_masks_of_the_most_important_channels(kind):
+    run = untrained.run(PAPERS, masks=kind)
+    found, (_, M) = mask_grids.compute(run), untrained.whole(run)
+    arrays = found.arrays
+    importance = masks.compute(run).arrays["importance"]
+    if kind == "common":
+        np.testing.assert_array_equal(arrays["channels"], -np.ones((3, 1)))
+        channels = np.zeros((3, 1), int)
+    else:
+        channels = arrays["channels"]
+        np.testing.assert_array_equal(channels, np.argsort(-importance, axis=1)[:, :3])
+    ids = list(run.answers.ids)
+    for k in range(3):
+        for e in range(2):
+            image = ids.index(arrays["ids"][arrays["chosen"][k, e]])
+            np.testing.assert_array_equal(arrays["images"][arrays["chosen"][k, e]], run.images("test").images[image])
+            expected = M[image, :, :, k].transpose(2, 0, 1)[channels[k]]
+            drawn = arrays["masks"][k, e] / 255 * arrays["highest"][k, e][:, None, None]
+            np.testing.assert_allclose(drawn, expected, atol=0.5 / 255 + 1e-5)
+    assert found.values["pair"] == [2, 0]
+    assert found.values["pair_by"] == "papers"
+    assert ("pair.channels" in arrays) == (kind == "per_feature")
+    image = ids.index(arrays["ids"][arrays["pair.chosen"][0]])
+    assert run.answers.labels[image, [0, 2]].all()
+    expected = M[image, :, :, 2].transpose(2, 0, 1)[channels[2]]
+    drawn = arrays["pair.masks"][0, 0] / 255 * arrays["pair.highest"][0, 0][:, None, None]
+    np.testing.assert_allclose(drawn, expected, atol=0.5 / 255 + 1e-5)
+
+
+def test_without_the_papers_attributes_the_most_correlated_are_a_pair():
+    run = untrained.run(("a", "b", "c", "d"))
+    found = mask_grids.compute(run)
+    between = correlations.compute(run).arrays["attributes"] - 2 * np.eye(4)
+    assert sorted(found.values["pair"]) == sorted(np.unravel_index(between.argmax(), between.shape))
+    assert found.values["pair_by"] == "correlation"
+
+
+@pytest.mark.parametrize(("names", "kind"), [(("a",), "per_feature"), (("a", "b", "c"), "common")])
+def test_without_correlations_there_is_no_pair(names, kind):
+    found = mask_grids.compute(untrained.run(names, masks=kind))
+    assert found.values["pair"] is None
+    assert not any(name.startswith("pair.") for name in found.arrays)
+
+
+def test_an_attribute_without_positives_is_left_out():
+    run = untrained.run()
+    labels = run.answers.labels.copy()
+    labels[:, 1] = False
+    found = mask_grids.compute(untrained.answer(run, labels, run.answers.probabilities["attributes"]))
+    np.testing.assert_array_equal(found.arrays["chosen"][1], [-1, -1])
+    labels[:] = False
+    with pytest.raises(Unavailable, match="no attribute has a positive"):
+        mask_grids.compute(untrained.answer(run, labels, run.answers.probabilities["attributes"]))
+
+
+def test_images_and_answers_are_joined_by_their_ids():
+    run = untrained.run(images=12)
+    reference = mask_grids.compute(run)
+    answers, order = run.answers, np.random.default_rng(0).permutation(12)
+    for name, value in (("ids", answers.ids), ("labels", answers.labels)):
+        object.__setattr__(answers, name, value[order])
+    object.__setattr__(answers, "probabilities", {head: p[order] for head, p in answers.probabilities.items()})
+    found = mask_grids.compute(run)
+    for name, array in reference.arrays.items():
+        np.testing.assert_array_equal(found.arrays[name], array)
+    object.__setattr__(answers, "ids", np.array([f"other {id}" for id in answers.ids]))
+    with pytest.raises(Unavailable, match="no image of the split"):
+        mask_grids.compute(run)
+
+
+def test_on_a_trained_run_results_of_other_analyses_are_kept(small_run, tmp_path):
+    import shutil
+
+    path = shutil.copytree(small_run, tmp_path / "run")
+    shutil.rmtree(path / "analysis", ignore_errors=True)
+    found = analysis.result_of(TrainedRun(path), "mask_grids")
+    assert found.values["pair"] == [0, 2]
+    assert {file.stem for file in (path / "analysis").glob("*.json")} == {"masks", "mask_grids"}
+    kept = analysis.result_of(TrainedRun(path), "masks")
+    np.testing.assert_array_equal(
+        np.argsort(-kept.arrays["importance"], axis=1, kind="stable")[:, :3], found.arrays["channels"]
+    )

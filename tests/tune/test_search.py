@@ -1,0 +1,250 @@
+"""A search from its space to its files: two real trials, and many whose outcome is worked out from lambda."""
+
+import csv
+import json
+import math
+import os
+
+import pytest
+
+from mam_keras import config as configuration
+from mam_keras.errors import RunError, UserError
+from mam_keras.report import run as report
+from mam_keras.run_directory import RunDirectory
+from mam_keras.tune import run as tune
+from mam_keras.tune import search, trial
+from mam_keras.tune.measures import MEASURES
+from mam_keras.tune.search_directory import SearchDirectory, best_trial
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:(currentThread|getName):DeprecationWarning",  # Keras Tuner's lock
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
+)
+
+
+@pytest.fixture
+def searching(search_settings, tmp_path):
+    """searching(tune section) searches in tmp_path and returns the `SearchDirectory`."""
+
+    def start(**section):
+        config, dimensions = search_settings(**section)
+        directory = SearchDirectory(tmp_path / "search")
+        with directory.open(config):
+            tune.run(config, dimensions, directory, "alone")
+        return directory
+
+    return start
+
+
+@pytest.fixture
+def worked_out(monkeypatch):
+    """Trials without training: the objective is highest at lambda = 1e-6, and above 1e-5 they fail."""
+    begun = []
+
+    def outcome(config, directory):
+        begun.append(directory.path.name)
+        lambda_ = config.loss.lambda_
+        if lambda_ > 1e-5:
+            raise RunError("the loss became nan in epoch 1, step 3")
+        measures = dict.fromkeys(MEASURES, 0.5) | {"balanced_accuracy": 1 - abs(math.log10(lambda_) + 6) / 10}
+        return {"measures": measures, "intervals": {}}
+
+    monkeypatch.setattr(trial.fit, "run", lambda config, directory: outcome(config, directory))
+    monkeypatch.setattr(trial, "measure", lambda directory: outcome(configuration.load(directory.config), directory))
+    return begun
+
+
+@pytest.fixture(scope="module")
+def real(search_settings, tmp_path_factory):
+    config, dimensions = search_settings(trials=2)
+    directory = SearchDirectory(tmp_path_factory.mktemp("real") / "search")
+    with directory.open(config):
+        tune.run(config, dimensions, directory, "alone")
+    return directory
+
+
+def test_trials_are_runs_of_ours_each_with_its_own_configuration(real):
+    found = json.loads(real.results.read_text())
+    assert len(found["trials"]) == 2
+    for number, one in enumerate(found["trials"], 1):
+        directory = RunDirectory(real.path / one["run"])
+        assert directory.path == real.trial(number)
+        assert directory.finished
+        assert directory.model.exists()
+        config = configuration.load(directory.config)
+        assert config.loss.lambda_ == one["values"]["loss.lambda"]
+        assert config.training.epochs == one["epochs"] == 2
+        assert "epoch 2/2" in (directory.path / trial.LOG).read_text()
+
+
+def test_measures_are_those_of_the_validation_images(real):
+    for one in json.loads(real.results.read_text())["trials"]:
+        directory = RunDirectory(real.path / one["run"])
+        head = json.loads(directory.evaluation.read_text())["splits"]["validation"]["heads"]["attributes"]
+        assert one["measures"]["balanced_accuracy"] == head["mean"]["balanced_accuracy"]
+        assert one["measures"]["accuracy"] == head["mean"]["accuracy"]
+        assert one["intervals"]["accuracy"] == head["interval"]["accuracy"]
+        assert 0 < one["measures"]["mask_mean"] < 1
+        assert 0 <= one["measures"]["mask_near_zero"] < 1
+        kept = json.loads((directory.path / "analysis/masks.json").read_text())
+        assert kept["key"]["settings"]["split"] == "validation"
+
+
+def test_the_winner_is_a_configuration_for_fit(real):
+    found, winner = json.loads(real.results.read_text()), configuration.load(real.best)
+    best = found["trials"][found["best"] - 1]
+    assert best["measures"]["balanced_accuracy"] == max(t["measures"]["balanced_accuracy"] for t in found["trials"])
+    assert winner.tune is None
+    assert winner == configuration.load(RunDirectory(real.path / best["run"]).config)
+    assert best_trial(real.path) == real.path / best["run"]
+
+
+def test_the_table_has_a_row_for_each_trial(real):
+    with real.table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["trial"] for row in rows] == ["1", "2"]
+    assert list(rows[0]) == ["trial", "loss.lambda", "epochs", *MEASURES, "failed"]
+    for row, one in zip(rows, json.loads(real.results.read_text())["trials"], strict=True):
+        assert float(row["loss.lambda"]) == one["values"]["loss.lambda"]
+        assert float(row["mask_mean"]) == one["measures"]["mask_mean"]
+
+
+def test_the_report_of_a_search_is_that_of_its_best_trial(real, monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(report.analysis, "compute_missing", lambda run, first=None: ({}, {}))
+    monkeypatch.setattr(report, "page", lambda run, others: drawn.extend([run, *others]) or "page")
+    report.run([real.path, real.trial(1)], out=tmp_path)
+    found = json.loads(real.results.read_text())
+    assert [run.name for run in drawn] == [f"search-trial-{number:02d}" for number in (found["best"], 1)]
+    assert [run.tuning for run in drawn] == [found, found]
+
+
+def test_failed_trials_are_shown_and_counted(searching, worked_out, capsys):
+    directory = searching(trials=8)
+    trials = json.loads(directory.results.read_text())["trials"]
+    failed = [one for one in trials if one["values"]["loss.lambda"] > 1e-5]
+    assert 0 < len(failed) < 8
+    for one in trials:
+        assert one["failed"] == ("the loss became nan in epoch 1, step 3" if one in failed else None)
+        assert (one["measures"]["balanced_accuracy"] is None) == (one in failed)
+    printed = capsys.readouterr().out
+    assert printed.count("failed: the loss became nan in epoch 1, step 3") == 2 * len(failed)
+    assert printed.count(" best\n") == 1
+
+
+def test_a_search_without_a_completed_trial_fails(searching, worked_out):
+    space = {"loss.lambda": {"low": 1e-4, "high": 1e-3}}
+    with pytest.raises(RunError, match=r"^none of 2 trials completed; the first failed: the loss became nan"):
+        searching(trials=2, space=space)
+    with pytest.raises(RunError, match="none of 2 trials completed"):  # and is no finished search
+        searching(trials=2, space=space)
+    assert worked_out == ["trial-01", "trial-02"]
+
+
+def test_hyperbands_longer_trials_are_runs_of_their_own(searching, worked_out):
+    directory = searching(oracle="hyperband", epochs=3, space={"loss.lambda": {"low": 1e-8, "high": 9e-6}})
+    trials = json.loads(directory.results.read_text())["trials"]
+    assert [one["epochs"] for one in trials] == [1, 1, 1, 3, 3, 3]
+    epochs = [configuration.load(directory.trial(n).joinpath("config.yaml")).training.epochs for n in range(1, 7)]
+    assert epochs == [1, 1, 1, 3, 3, 3]
+    assert configuration.load(directory.best).training.epochs == 2  # the configuration's own
+
+
+def test_values_that_do_not_go_together_are_a_failed_trial(searching, worked_out):
+    space = {"data.shift": {"low": 1, "high": 15}, "data.image_size": {"low": 16, "high": 32}}  # only multiples of 4
+    directory = searching(trials=8, space=space)
+    failed = [one["failed"] for one in json.loads(directory.results.read_text())["trials"] if one["failed"]]
+    assert failed
+    assert all("data.image_size: expected a multiple of 4" in why or "data.shift: expected" in why for why in failed)
+
+
+def test_what_is_not_the_values_fault_ends_the_search_and_the_trial_is_begun_again(searching, worked_out, monkeypatch):
+    measure = trial.measure
+
+    def full(directory):
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError:
+            raise RunError("model.keras: cannot be written") from None
+
+    for broken, error in ((full, RunError), (lambda _: {}["missing"], KeyError), (lambda _: fail(), UserError)):
+        monkeypatch.setattr(trial, "measure", broken)
+        with pytest.raises(error):
+            searching(trials=2, space={"loss.lambda": {"low": 1e-8, "high": 1e-6}})
+    monkeypatch.setattr(trial, "measure", measure)
+    directory = searching(trials=2, space={"loss.lambda": {"low": 1e-8, "high": 1e-6}})
+    assert [one["failed"] for one in json.loads(directory.results.read_text())["trials"]] == [None, None]
+
+
+def fail():
+    raise UserError("data.directory: expected another")
+
+
+def test_an_objective_that_the_runs_lack_ends_the_search(searching, worked_out, monkeypatch):
+    measures = {"measures": dict.fromkeys(MEASURES), "intervals": {}}
+    monkeypatch.setattr(trial, "measure", lambda directory: measures)
+    with pytest.raises(UserError, match="tune.objective: expected one that these runs have"):
+        searching(objective="localisation", trials=2)
+
+
+def test_a_finished_search_is_refused_and_goes_on_with_more_trials(searching, worked_out):
+    directory = searching(trials=2)
+    with pytest.raises(UserError, match="expected an unfinished search"):
+        searching(trials=2)
+    done = len(worked_out)
+    searching(trials=4)
+    assert [one["number"] for one in json.loads(directory.results.read_text())["trials"]] == [1, 2, 3, 4]
+    assert not {"trial-01", "trial-02"} & set(worked_out[done:])
+
+
+def test_a_search_of_another_configuration_is_refused(searching, worked_out):
+    searching(trials=2)
+    with pytest.raises(UserError, match=r"Received: tune.epochs is None there and 1 here; choose another --run"):
+        searching(trials=2, epochs=1)
+
+
+def test_a_folder_that_is_no_search_is_refused_and_untouched(searching, tmp_path):
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search/thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="a folder that holds other things"):
+        searching()
+    assert os.listdir(tmp_path / "search") == ["thesis.txt"]
+
+
+def test_trials_of_other_values_are_not_taken_for_these(searching, worked_out):
+    space = {"loss.lambda": {"low": 1e-8, "high": 1e-6}}
+    directory = searching(trials=2, space=space)
+    directory.state.unlink()
+    kept = json.loads((directory.trial(2) / trial.OUTCOME).read_text())
+    (directory.trial(2) / trial.OUTCOME).write_text(json.dumps(kept | {"epochs": 7}))
+    with pytest.raises(UserError, match="trial-02: expected the trial of"):
+        searching(trials=3, space=space)
+    (directory.trial(2) / trial.OUTCOME).write_text(json.dumps(kept))
+    searching(trials=3, space=space)
+    assert [name for name in worked_out if name == "trial-01"] == ["trial-01"] * 2  # trained and measured once
+
+
+def test_data_without_validation_images_are_refused_before_any_trial(searching, monkeypatch):
+    load = tune.data.load
+
+    def without(config):
+        source = load(config)
+        del source.splits["validation"]
+        return source
+
+    monkeypatch.setattr(tune.data, "load", without)
+    monkeypatch.setattr(search, "outcome", lambda *_: pytest.fail("a trial was begun"))
+    with pytest.raises(UserError, match="expected data with a validation split"):
+        searching()
+
+
+def test_an_unfinished_search_has_no_best_trial(searching, worked_out):
+    directory = searching(trials=2)
+    directory.results.write_text("{")
+    with pytest.raises(
+        UserError, match="expected a finished search, or one of its trials. Received: tuning.json is da"
+    ):
+        best_trial(directory.path)
+    directory.results.unlink()
+    with pytest.raises(UserError, match="Received: it is not finished"):
+        best_trial(directory.path)
