@@ -23,27 +23,28 @@ def settings(config):
 
 
 def compute(run):
-    """Masks of the most important channels on images that `choose` names, K attributes and at most 2 images each.
+    """Masks of each attribute's most important channels on images that `choose` names.
+
+    A look is one attribute on one image: for each of K attributes on its own images, then for each of a pair of
+    attributes on images chosen for both at once.
 
     Returns:
         `Result` with the values `attributes` (their names), `masks` (of the configuration), `channels` (C), `pair`
-        (indices of the two attributes that are compared, or None), `pair_by` ("papers" or "correlation"), `used` (how
-        many channels of each count in that), and the arrays
+        (indices of the two attributes that are compared, or None), `pair_by` ("papers", "only" or "correlation"),
+        `used` (how many channels of each count in that), and the arrays
 
-            images      uint8 (U, S, S, 3)   every image that is shown
-            ids         str (U,)
-            channels    int (K, 3)           by falling importance; at most C. With `masks: common` (K, 1), all -1
-            chosen      int (K, E)           rows of `images`, -1 behind the last
-            correct     bool (K, E)          whether it is a positive that the attribute's head found
-            masks       uint8 (K, E, 3, H, W)  M / max M, in 1/255
-            highest     float32 (K, E, 3)    max M over the positions
-            pair.chosen, pair.correct (3,), pair.masks, pair.highest (2, 3, 3, ...)  the same for the pair, on images
-                                             chosen for both at once
-            pair.channels  int (L,)          among the `used` most important of either, those of both first
-            pair.ranks     int (L, 2)        rank by importance in each, from 1
-            pair.shares    float (L, 2)      share of each one's importance
+            images      uint8 (U, S, S, 3)  every image that is shown, with its `ids`, str (U,)
+            channels    int (K, 3)          by falling importance; at most C. With `masks: common` (K, 1), all -1
+            attribute, image  int (L,)      of each look
+            of_pair     bool (L,)           whether it is one of the pair's
+            correct     bool (L,)           whether the heads found what the image was chosen for
+            masks       uint8 (L, 3, H, W)  M / max M, in 1/255
+            highest     float32 (L, 3)      max M over the positions
+            pair.channels  int (n,)         among the `used` most important of either, those of both first
+            pair.ranks     int (n, 2)       rank by importance in each, from 1
+            pair.shares    float (n, 2)     share of each one's importance
 
-        The `pair` arrays are left out where there is no pair; the last three with `masks: common`.
+        The last three are left out where there is no pair, and with `masks: common`.
 
     Raises `Unavailable` where there are no masks, or no image of the split has a prediction, or none is a positive.
     """
@@ -54,36 +55,43 @@ def compute(run):
     images = run.images(run.config.analysis.split)
     rows, labels, answers = _answered(images, run.answers)
     common = found.values["masks"] == "common"
-    ranking = np.argsort(-importance, axis=1, kind="stable")
-    channels = np.full((len(importance), 1), -1) if common else ranking[:, :TOP]
-    each = IMAGES if len(importance) <= MANY else IMAGES_OF_MANY
-    wanted = [choose(label, answer, each) for label, answer in zip(labels.T, answers.T, strict=True)]
+    channels = np.full((len(importance), 1), -1) if common else np.argsort(-importance, axis=1, kind="stable")[:, :TOP]
     pair, pair_by = _pair(run)
     used = min(USED, max(1, importance.shape[1] // 4))
+
+    each = IMAGES if len(importance) <= MANY else IMAGES_OF_MANY
+    looks = [(k, *one, False) for k in range(len(importance)) for one in choose(labels[:, k], answers[:, k], each)]
     if pair is not None:
-        wanted.append(choose(labels[:, pair].all(axis=1), answers[:, pair].all(axis=1), PAIR_IMAGES))
-    shown = np.unique(np.concatenate([chosen for chosen, _ in wanted]))
-    shown = shown[shown >= 0]
-    if not len(shown):
+        both = choose(labels[:, pair].all(axis=1), answers[:, pair].all(axis=1), PAIR_IMAGES)
+        looks += [(k, *one, True) for one in both for k in pair]
+    if not looks:
         raise Unavailable("no attribute has a positive image in the split")
-    arrays = {
-        "images": np.asarray(images.images[rows[shown]]),
-        "ids": images.ids[rows[shown]].astype(str),
-        "channels": channels,
-    }
-    features = run.network.features(tf.constant(arrays["images"], tf.float32) / 255.0).numpy()
-    places = [(np.where(chosen < 0, -1, np.searchsorted(shown, chosen)), correct) for chosen, correct in wanted]
-    looks = [_look(run.network.heads, features, k, places[k][0], channels[k]) for k in range(len(importance))]
-    arrays["chosen"], arrays["correct"] = map(np.array, zip(*places[: len(importance)], strict=True))
-    arrays["masks"], arrays["highest"] = map(np.array, zip(*looks, strict=True))
-    if pair is not None:
-        arrays["pair.chosen"], arrays["pair.correct"] = places[-1]
-        looks = [_look(run.network.heads, features, k, places[-1][0], channels[k]) for k in pair]
-        arrays["pair.masks"], arrays["pair.highest"] = map(np.array, zip(*looks, strict=True))
-        if not common:
-            arrays |= compare(importance[pair], used)
+    attribute, chosen, correct, of_pair = map(np.array, zip(*looks, strict=True))
+    shown, image = np.unique(rows[chosen], return_inverse=True)
+    pictures = np.asarray(images.images[shown])
+    features = run.network.features(tf.constant(pictures, tf.float32) / 255.0)
+    masks = np.stack(
+        [
+            np.moveaxis(run.network.heads.mask(features[at : at + 1], k)[0].numpy(), -1, 0)[channels[k]]
+            for k, at in zip(attribute, image, strict=True)
+        ]
+    )
+    highest = masks.max(axis=(2, 3))
+    scaled = masks / np.maximum(highest, np.finfo(np.float32).tiny)[:, :, None, None]
     values = {"attributes": list(run.attributes), "masks": found.values["masks"], "channels": importance.shape[1]}
-    return Result(values | {"pair": pair, "pair_by": pair_by, "used": used}, arrays)
+    values |= {"pair": pair, "pair_by": pair_by, "used": used}
+    arrays = {
+        "images": pictures,
+        "ids": images.ids[shown].astype(str),
+        "channels": channels,
+        "attribute": attribute,
+        "image": image,
+        "of_pair": of_pair,
+        "correct": correct,
+        "masks": np.rint(255 * scaled).astype(np.uint8),
+        "highest": highest,
+    }
+    return Result(values, arrays if pair is None or common else arrays | compare(importance[pair], used))
 
 
 def choose(labels, answers, count):
@@ -91,14 +99,13 @@ def choose(labels, answers, count):
 
     Args:
         labels, answers: bool (n,).
-        count: how many.
+        count: at most so many.
 
     Returns:
-        Two arrays (count,): int, the images, -1 behind the last where there are fewer positives; bool, whether found.
+        A list of (index of the image, whether it was found).
     """
-    order = np.concatenate([np.flatnonzero(labels & answers), np.flatnonzero(labels & ~answers)])[:count]
-    chosen = np.concatenate([order, np.full(count - len(order), -1)])
-    return chosen, (chosen >= 0) & answers[chosen]
+    found, missed = np.flatnonzero(labels & answers), np.flatnonzero(labels & ~answers)
+    return [*((int(index), True) for index in found), *((int(index), False) for index in missed)][:count]
 
 
 def compare(importance, count):
@@ -122,22 +129,14 @@ def _answered(images, predictions):
 
 
 def _pair(run):
-    """The papers' pair where both are there, else the two whose mean masks correlate most; and by which rule."""
+    """The papers' pair where both are there, else the only two, else those whose mean masks correlate most; and why."""
     names = list(run.attributes)
     if set(PAIR) <= set(names):
         return [names.index(name) for name in PAIR], "papers"
+    if len(names) == 2:
+        return [0, 1], "only"
     between = analysis.result_of(run, "correlations").arrays.get("attributes")
-    if between is None:
-        return None, None
-    upper = np.where(np.triu(np.ones_like(between), 1) > 0, between, np.nan)
+    upper = np.nan if between is None else np.where(np.triu(np.ones_like(between), 1) > 0, between, np.nan)
     if np.isnan(upper).all():
         return None, None
     return [int(k) for k in np.unravel_index(np.nanargmax(upper), upper.shape)], "correlation"
-
-
-def _look(heads, features, attribute, places, channels):
-    """An attribute's masks on images of `features`: uint8 (E, channels, H, W) and their maxima (E, channels)."""
-    masks = np.moveaxis(heads.mask(features[np.maximum(places, 0)], attribute).numpy(), -1, 1)[:, channels]
-    highest = masks.max(axis=(2, 3))
-    scaled = masks / np.maximum(highest, np.finfo(np.float32).tiny)[:, :, None, None]
-    return np.rint(255 * scaled).astype(np.uint8), highest

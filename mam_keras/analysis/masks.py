@@ -26,7 +26,7 @@ def compute(run):
         `Result` with the values `attributes` (their names), `images` (N), `masks` (of the configuration),
         `channels` (C), and the arrays
 
-            mean, deviation  (K, C')   mean and standard deviation over positions and images
+            mean             (K, C')   over positions and images
             covariance       (C', C')  of the channels' mask values over attributes, positions and images
             histogram        (K, 100)  how many mask values are in [i / 100, (i + 1) / 100)
             near_zero, near_half, near_one
@@ -72,7 +72,8 @@ def compute(run):
         importance += share * np.mean(explain(features), axis=0, dtype=float)
         activity += share * np.mean(np.abs(features), axis=(0, 1, 2), dtype=float)
     unmasked = network.heads.mask_offset * np.abs(network.heads.kernel) @ activity
-    squares = (moments.squares / moments.count + moments.mean**2).mean(axis=1)
+    mean = moments.mean.mean(axis=1)
+    variance = (moments.squares / moments.count).mean(axis=1) + moments.mean.var(axis=1)
     values = {
         "attributes": list(run.attributes),
         "images": len(images),
@@ -81,12 +82,11 @@ def compute(run):
     }
     arrays = {
         "mean": moments.mean,
-        "deviation": np.sqrt(moments.squares / moments.count),
         "covariance": moments.covariance(),
         "histogram": histogram,
         **{name: histogram[:, slice(*bins)].sum(axis=1) / histogram.sum(axis=1) for name, bins in NEAR.items()},
-        "spread": np.sqrt(np.maximum(squares - moments.mean.mean(axis=1) ** 2, 0)),
-        "sparsity": hoyer(moments.mean.mean(axis=1), squares, moments.count * moments.mean.shape[1]),
+        "spread": np.sqrt(variance),
+        "sparsity": hoyer(mean, variance + mean**2, moments.count * channels),
         "importance": importance,
         "masked_share": 1 - _ratio(unmasked, importance.sum(axis=1)),
         "half": half(importance),

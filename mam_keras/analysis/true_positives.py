@@ -25,6 +25,11 @@ def first(positives, taken, most):
     return chosen
 
 
+def named(measure):
+    """What the arrays of `summary` are called in a result, for a measure."""
+    return [measure + suffix for suffix in ("", ".mean", ".difference", ".difference.mean")]
+
+
 def summary(values, units, resamples, seed):
     """Means over each attribute's images, and over attributes, of M methods, and the first method less the others.
 
@@ -40,14 +45,14 @@ def summary(values, units, resamples, seed):
         theirs. Differences are paired: the same images, the same resamples.
     """
     n, attributes, methods = values.shape
-    there = ~np.isnan(values[:, :, 0])
+    there = (~np.isnan(values[:, :, 0])).astype(float)
     reported = there.sum(axis=0) >= LEAST
-    filled = np.nan_to_num(values).reshape(n, -1)
+    filled = np.nan_to_num(values).astype(float).reshape(n, -1)
 
     def means(weights):
         """weights (n, B) -> float (B, K, 2 M - 1): of the methods, and of the differences."""
         counts = weights.T @ there
-        sums = (weights.T @ filled).reshape(-1, attributes, methods)
+        sums = (weights.T @ filled).reshape(weights.shape[1], attributes, methods)
         defined = (counts > 0) & reported
         found = np.divide(sums, counts[..., None], out=np.full_like(sums, np.nan), where=defined[..., None])
         return np.concatenate([found, found[..., :1] - found[..., 1:]], axis=-1)

@@ -4,6 +4,7 @@ img_align_celeba/*.jpg                         (Kaggle's img_align_celeba/img_al
 list_attr_celeba.txt | list_attr_celeba.csv         labels, 1/-1 or 1/0
 list_eval_partition.txt | list_eval_partition.csv   0 train, 1 validation, 2 test
 identity_CelebA.txt                            who is in the image, where present: the groups
+list_landmarks_align_celeba.txt | .csv         where the eyes, the nose and the mouth are, where present
 """
 
 import os
@@ -14,7 +15,7 @@ import numpy as np
 
 from mam_keras import config
 from mam_keras.data import some
-from mam_keras.data.source import SPLITS, Source
+from mam_keras.data.source import SPLITS, Source, Split
 from mam_keras.data.table import Rows, csv_rows, read_text
 from mam_keras.errors import UserError
 
@@ -46,6 +47,45 @@ def load(settings: config.CelebAData) -> Source:
     return Source(tuple(attributes), splits, notes if unlisted else ())
 
 
+def load_undivided(directory: Path) -> tuple[Path, tuple[str, ...], Split]:
+    """Of a folder in this layout but for the partition: where its images are, the attributes, all images."""
+    folder = _image_folder(directory)
+    _, attributes, rows = _attributes(directory)
+    return folder, tuple(attributes), rows.splits(folder, np.full(len(rows.lines), "test"), None)["test"]
+
+
+def mean_landmarks(directory: Path, ids: np.ndarray) -> dict[str, tuple[float, float]]:
+    """Where each landmark is on average over the images `ids`, (x, y) in pixels; nothing without the list.
+
+    Raises `UserError` for a list that is malformed or knows one of the images not.
+    """
+    path = _find(directory, "list_landmarks_align_celeba")
+    if path is None:
+        return {}
+    header_line, names, lines, _ = _list(path)
+    points = [name.removesuffix("_x") for name in names[::2]]
+    if [f"{point}_{axis}" for point in points for axis in "xy"] != names:
+        raise UserError(
+            f"{path}, line {header_line}: expected x and y of each landmark, lefteye_x lefteye_y and so on. "
+            f"Received: {_text(names)}"
+        )
+    wanted, total = set(ids.tolist()), np.zeros(len(names))
+    for line, (name, *cells) in lines:
+        if name not in wanted:
+            continue
+        wanted.discard(name)
+        try:
+            numbers = np.array(cells, float)
+        except ValueError:
+            numbers = np.array([])
+        if len(numbers) != len(names) or not np.isfinite(numbers).all():
+            raise UserError(f"{path}, line {line}: expected {len(names)} numbers. Received: {_text(cells)}")
+        total += numbers
+    if wanted:
+        raise UserError(f"{path}: expected a row for each image. Received: none for {some(sorted(wanted))}")
+    return dict(zip(points, map(tuple, (total / len(ids)).reshape(-1, 2).tolist()), strict=True))
+
+
 def _image_folder(directory: Path) -> Path:
     if not directory.is_dir():
         received = "a file" if directory.exists() else "no such folder"
@@ -60,10 +100,15 @@ def _image_folder(directory: Path) -> Path:
 
 
 def _list_file(directory: Path, name: str) -> Path:
-    for path in (directory / f"{name}.txt", directory / f"{name}.csv"):
-        if path.exists():
-            return path
-    raise UserError(f"{directory}: expected {name}.txt or {name}.csv in it. Received: neither is there")
+    path = _find(directory, name)
+    if path is None:
+        raise UserError(f"{directory}: expected {name}.txt or {name}.csv in it. Received: neither is there")
+    return path
+
+
+def _find(directory: Path, name: str) -> Path | None:
+    paths = (directory / f"{name}.txt", directory / f"{name}.csv")
+    return next((path for path in paths if path.exists()), None)
 
 
 def _text_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -75,27 +120,29 @@ def _text_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _attributes(directory: Path) -> tuple[Path, list[str], Rows]:
     path = _list_file(directory, "list_attr_celeba")
-    count = None
-    if path.suffix == ".csv":
-        lines = csv_rows(path)
-        header_line, names = _header(path, lines, "image_id")
-    else:
-        lines = _text_rows(path)
-        count_line, first = next(lines, (1, []))
-        if len(first) != 1 or not first[0].isdecimal():
-            raise UserError(f"{path}, line {count_line}: expected the number of images. Received: {_text(first)}")
-        count = int(first[0])
-        header_line, names = next(lines, (count_line + 1, []))
+    header_line, names, lines, count = _list(path)
     if not names:
         raise UserError(f"{path}, line {header_line}: expected the attributes' names. Received: none")
     rows = Rows(path, header_line, names)
     for line, (name, *cells) in lines:
         rows.add(line, name, cells)
-    if count not in (None, len(rows.lines)):
+    if count is not None and count[1] != len(rows.lines):
         raise UserError(
-            f"{path}, line {count_line}: expected the number of images, {len(rows.lines)} rows. Received: {count}"
+            f"{path}, line {count[0]}: expected the number of images, {len(rows.lines)} rows. Received: {count[1]}"
         )
     return path, names, rows
+
+
+def _list(path: Path) -> tuple[int, list[str], Iterator, tuple[int, int] | None]:
+    """A list with columns: its header's line, their names, the rows beneath, and (line, number of images) of a text."""
+    if path.suffix == ".csv":
+        lines = csv_rows(path)
+        return *_header(path, lines, "image_id"), lines, None
+    lines = _text_rows(path)
+    count_line, first = next(lines, (1, []))
+    if len(first) != 1 or not first[0].isdecimal():
+        raise UserError(f"{path}, line {count_line}: expected the number of images. Received: {_text(first)}")
+    return *next(lines, (count_line + 1, [])), lines, (count_line, int(first[0]))
 
 
 def _header(path: Path, lines: Iterator, first: str) -> tuple[int, list[str]]:

@@ -97,6 +97,7 @@ def _await_workers(cluster, port, until):
                 connection = opened.enter_context(server.accept()[0])
                 connection.settimeout(5)
                 present[int(connection.recv(16))] = connection
+                connection.setblocking(False)
             present = {index: connection for index, connection in present.items() if _open(connection)}
         for connection in present.values():
             connection.sendall(_GO)

@@ -229,11 +229,14 @@ class Trainer:
 
     def _evaluate(self, images, labels):
         """Totals over a batch, which may be empty, and both heads' probabilities."""
+        count = tf.shape(labels)[0]
+        filler = tf.cast(count == 0, tf.int32)  # convolutions need an image: one that counts for nothing
+        images, labels = (tf.pad(array, [[0, filler]] + [[0, 0]] * (array.shape.rank - 1)) for array in (images, labels))
         values, outputs = self._values(images, labels, training=False)
-        count = tf.cast(tf.shape(labels)[0], tf.float32)
-        totals = {name: tf.math.multiply_no_nan(value, count) for name, value in values.items()} | {"images": count}
+        totals = {name: value * tf.cast(count, tf.float32) for name, value in values.items()}
         heads = {"attributes": "attribute_logits", "multi_label": "multi_label_logits"}
-        return totals, {head: tf.sigmoid(outputs[name]) for head, name in heads.items() if name in outputs}
+        probabilities = {head: tf.sigmoid(outputs[name])[:count] for head, name in heads.items() if name in outputs}
+        return totals | {"images": count}, probabilities
 
     def _local(self, value):
         """Of each replica of this worker."""

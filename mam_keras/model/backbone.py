@@ -22,6 +22,16 @@ def extract_features(images, front_end, channels, dilations, normalization):
     return layers.Identity(name="features")(x)
 
 
+def receptive_field(front_end, dilations):
+    """Side of the square of pixels that one position of the features can see, as far as the image reaches.
+
+    From first to last the convolutions with kernel 3, dilation d and pixels s apart add 2 d s to the 1 pixel of no
+    convolution. Large dilations leave pixels out within it.
+    """
+    stride = 2 ** len(front_end)
+    return 1 + 2 * (stride - 1) + 2 * stride * sum(dilations)
+
+
 def reconstruct(features, stride):
     """f_r: features (N, H, W, C) -> images (N, H stride, W stride, 3) in [0, 1].
 

@@ -14,18 +14,29 @@ from mam_keras.analysis.network import stream
 from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.evaluation import Scorer, defined_mean, estimates, resample_weights
 
-MEASURES = ("balanced_accuracy", "accuracy", "noise_robustness", "localisation", "mask_mean", "mask_near_zero")
+MEASURES = (
+    "balanced_accuracy",
+    "accuracy",
+    "noise_robustness",
+    "localisation",
+    "localised",
+    "mask_mean",
+    "mask_near_zero",
+)
 
 
 def measure(directory) -> dict:
     """A finished `RunDirectory` on its validation images: {"measures": {MEASURE: value}, "intervals": ...}.
 
-    A value is None where a run has no such thing. "intervals" has [low, high], 95 % over the images, of the first four.
+    A value is None where a run has no such thing. "intervals" has [low, high], 95 % over the images, of the first four
+    as far as they are defined.
 
         balanced_accuracy, accuracy   mean over attributes, of the attribute heads (the multi-label head without them)
         noise_robustness              see `noise_robustness`
-        localisation                  energy of the contribution maps inside the attribute's region over the region's
-                                      share of the image (1 = chance), mean over attributes, of `analysis.localisation`
+        localisation                  `ratio` of `analysis.localisation`, the maps' energy inside the attribute's region
+                                      over the region's share of the image (1 is chance), mean over the attributes
+                                      with a small region and enough true positives
+        localised                     how many attributes these are; fewer where a run finds fewer, perhaps easier ones
         mask_mean                     mean mask value over attributes, channels, positions and images
         mask_near_zero                share of mask values below 0.1
     """
@@ -34,7 +45,8 @@ def measure(directory) -> dict:
     head = next(iter(heads.values()))
     found = {name: (head["mean"][name], *head["interval"][name]) for name in ("balanced_accuracy", "accuracy")}
     found["noise_robustness"] = noise_robustness(run)
-    found["localisation"] = _of(run, "localisation", _energy_ratio)
+    found["localisation"] = _of(run, "localisation", lambda found: found.arrays[f"{_regions(found)}.small.ratio"][0])
+    found["localised"] = _of(run, "localisation", lambda found: [len(found.values[_regions(found)]["small"])])
     found["mask_mean"] = _of(run, "masks", lambda masks: [masks.arrays["mean"].mean()])
     found["mask_near_zero"] = _of(run, "masks", lambda masks: [masks.arrays["near_zero"].mean()])
     found = {name: [_plain(number) for number in numbers] for name, numbers in found.items()}
@@ -79,9 +91,9 @@ def noise_robustness(run):
     return estimates(area(np.ones((len(images), 1)))[0], np.concatenate(resampled), units)
 
 
-def _energy_ratio(localisation):
-    """Of the first set of regions, the maps' (value, low, high)."""
-    return localisation.arrays[f"{localisation.values['sets'][0]}.ratio.mean"][0]
+def _regions(localisation):
+    """The set of regions that is on the validation images."""
+    return localisation.values["sets"][0]
 
 
 def _of(run, analysis, numbers):

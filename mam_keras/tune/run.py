@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras_tuner.errors import FatalError
 
 from mam_keras import data
+from mam_keras.analysis import regions
 from mam_keras.errors import RunError, UserError
 from mam_keras.tune import cluster, results
 from mam_keras.tune.oracles import make_oracle
@@ -23,8 +24,8 @@ def run(config, dimensions, directory, role):
 
     Raises `RunError` where no trial completed, and whatever ends a trial though its values are not to blame.
     """
-    if role != "chief" and "validation" not in data.load(config.data).splits:
-        raise UserError("tune: expected data with a validation split: what is best is chosen on it. Received: none")
+    if role != "chief":
+        _require_measures(config)
     oracle = make_oracle(config, dimensions, directory.state)
     if role != "worker" and directory.state.exists():
         oracle.reload()
@@ -53,3 +54,16 @@ def run(config, dimensions, directory, role):
     print(f"\n{results.table(trials, best)}")
     results.write(trials, best, config, dimensions, directory)
     print(f"Written: {directory.results}, {directory.table.name} and {directory.best.name} there")
+
+
+def _require_measures(config):
+    """Raises `UserError` unless the data have what trials are chosen by: validation images, and known regions."""
+    if "validation" not in data.load(config.data).splits:
+        raise UserError("tune: expected data with a validation split: what is best is chosen on it. Received: none")
+    own = config.model_copy(update={"analysis": config.analysis.model_copy(update={"parts": None})})
+    known = config.data.source == "synthetic_faces" or regions.settings(own)["places"] is not None
+    if config.tune.objective == "localisation" and not known:
+        raise UserError(
+            "tune.objective: expected balanced_accuracy or noise_robustness where nothing says where the attributes "
+            "are in the validation images (analysis.regions). Received: 'localisation'"
+        )

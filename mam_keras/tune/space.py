@@ -1,4 +1,4 @@
-"""Where a search looks, checked against the configuration it starts from. Imports neither TensorFlow nor Keras Tuner."""
+"""Where a search looks, checked against the configuration it starts from. Imports no TensorFlow, no Keras Tuner."""
 
 import math
 from dataclasses import dataclass
@@ -30,12 +30,17 @@ def dimensions(config, where) -> tuple[Dimension, ...]:
     """The space of `config.tune`, each end of which `fit` would take.
 
     `where` opens the message of the `UserError` for a key that is no setting of `SECTIONS` or not a number, for an end
-    that its setting cannot have, and for a configuration without validation images to choose on.
+    that its setting cannot have, and for a configuration in which nothing can be chosen on validation images.
     """
     if config.data.train_on_validation:
         raise UserError(
             f"{where}: data.train_on_validation: expected false to tune: nothing can be chosen on images that were "
             "trained on. Received: True"
+        )
+    if config.distribute.strategy == "multi_worker":
+        raise UserError(
+            f"{where}: distribute.strategy: expected auto, none or mirrored to tune: each trial is trained by one "
+            "process, and a search has workers of its own. Received: 'multi_worker'"
         )
     if config.tune.objective == "localisation" and not config.model.attribute_heads:
         raise UserError(

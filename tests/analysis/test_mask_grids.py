@@ -1,5 +1,8 @@
 """Which images and channels are shown, and that what is shown are the masks."""
 
+import dataclasses
+import shutil
+
 import numpy as np
 import pytest
 
@@ -22,14 +25,9 @@ def results_in_memory(monkeypatch, request):
 def test_the_first_positives_that_were_found_then_those_that_were_missed():
     labels = np.array([1, 0, 1, 1, 0, 1], bool)
     answers = np.array([0, 1, 1, 0, 0, 1], bool)
-    for count, chosen, correct in (
-        (1, [2], [True]),
-        (3, [2, 5, 0], [True, True, False]),
-        (6, [2, 5, 0, 3, -1, -1], [True, True, False, False, False, False]),
-    ):
-        found = mask_grids.choose(labels, answers, count)
-        np.testing.assert_array_equal(found[0], chosen)
-        np.testing.assert_array_equal(found[1], correct)
+    every = [(2, True), (5, True), (0, False), (3, False)]
+    for count in (1, 3, 6):
+        assert mask_grids.choose(labels, answers, count) == every[:count]
 
 
 def test_shared_channels_by_hand():
@@ -41,7 +39,7 @@ def test_shared_channels_by_hand():
 
 @pytest.mark.parametrize("kind", ["per_feature", "common"])
 def test_what_is_shown_are_the_masks_of_the_most_important_channels(kind):
-    run = untrained.run(PAPERS, masks=kind)
+    run = untrained.run(PAPERS, images=40, masks=kind)
     found, (_, M) = mask_grids.compute(run), untrained.whole(run)
     arrays = found.arrays
     importance = masks.compute(run).arrays["importance"]
@@ -51,22 +49,19 @@ def test_what_is_shown_are_the_masks_of_the_most_important_channels(kind):
     else:
         channels = arrays["channels"]
         np.testing.assert_array_equal(channels, np.argsort(-importance, axis=1)[:, :3])
-    ids = list(run.answers.ids)
-    for k in range(3):
-        for e in range(2):
-            image = ids.index(arrays["ids"][arrays["chosen"][k, e]])
-            np.testing.assert_array_equal(arrays["images"][arrays["chosen"][k, e]], run.images("test").images[image])
-            expected = M[image, :, :, k].transpose(2, 0, 1)[channels[k]]
-            drawn = arrays["masks"][k, e] / 255 * arrays["highest"][k, e][:, None, None]
-            np.testing.assert_allclose(drawn, expected, atol=0.5 / 255 + 1e-5)
+    ids, labels = list(run.answers.ids), run.answers.labels
+    np.testing.assert_array_equal(arrays["attribute"], [0, 0, 1, 1, 2, 2, 2, 0, 2, 0, 2, 0])
+    np.testing.assert_array_equal(arrays["of_pair"], 6 * [False] + 6 * [True])
+    for look, (k, shown) in enumerate(zip(arrays["attribute"], arrays["image"], strict=True)):
+        image = ids.index(arrays["ids"][shown])
+        assert labels[image, [0, 2] if look >= 6 else k].all()
+        np.testing.assert_array_equal(arrays["images"][shown], run.images("test").images[image])
+        expected = M[image, :, :, k].transpose(2, 0, 1)[channels[k]]
+        drawn = arrays["masks"][look] / 255 * arrays["highest"][look][:, None, None]
+        np.testing.assert_allclose(drawn, expected, atol=0.5 / 255 + 1e-5)
     assert found.values["pair"] == [2, 0]
     assert found.values["pair_by"] == "papers"
     assert ("pair.channels" in arrays) == (kind == "per_feature")
-    image = ids.index(arrays["ids"][arrays["pair.chosen"][0]])
-    assert run.answers.labels[image, [0, 2]].all()
-    expected = M[image, :, :, 2].transpose(2, 0, 1)[channels[2]]
-    drawn = arrays["pair.masks"][0, 0] / 255 * arrays["pair.highest"][0, 0][:, None, None]
-    np.testing.assert_allclose(drawn, expected, atol=0.5 / 255 + 1e-5)
 
 
 def test_without_the_papers_attributes_the_most_correlated_are_a_pair():
@@ -77,11 +72,19 @@ def test_without_the_papers_attributes_the_most_correlated_are_a_pair():
     assert found.values["pair_by"] == "correlation"
 
 
+@pytest.mark.parametrize("kind", ["per_feature", "common"])
+def test_two_attributes_are_the_pair(kind):
+    found = mask_grids.compute(untrained.run(("a", "b"), masks=kind))
+    assert found.values["pair"] == [0, 1]
+    assert found.values["pair_by"] == "only"
+
+
 @pytest.mark.parametrize(("names", "kind"), [(("a",), "per_feature"), (("a", "b", "c"), "common")])
 def test_without_correlations_there_is_no_pair(names, kind):
     found = mask_grids.compute(untrained.run(names, masks=kind))
     assert found.values["pair"] is None
     assert not any(name.startswith("pair.") for name in found.arrays)
+    assert not found.arrays["of_pair"].any()
 
 
 def test_an_attribute_without_positives_is_left_out():
@@ -89,7 +92,7 @@ def test_an_attribute_without_positives_is_left_out():
     labels = run.answers.labels.copy()
     labels[:, 1] = False
     found = mask_grids.compute(untrained.answer(run, labels, run.answers.probabilities["attributes"]))
-    np.testing.assert_array_equal(found.arrays["chosen"][1], [-1, -1])
+    assert 1 not in found.arrays["attribute"][~found.arrays["of_pair"]]
     labels[:] = False
     with pytest.raises(Unavailable, match="no attribute has a positive"):
         mask_grids.compute(untrained.answer(run, labels, run.answers.probabilities["attributes"]))
@@ -99,20 +102,21 @@ def test_images_and_answers_are_joined_by_their_ids():
     run = untrained.run(images=12)
     reference = mask_grids.compute(run)
     answers, order = run.answers, np.random.default_rng(0).permutation(12)
-    for name, value in (("ids", answers.ids), ("labels", answers.labels)):
-        object.__setattr__(answers, name, value[order])
-    object.__setattr__(answers, "probabilities", {head: p[order] for head, p in answers.probabilities.items()})
+    run.answers = dataclasses.replace(
+        answers,
+        ids=answers.ids[order],
+        labels=answers.labels[order],
+        probabilities={head: values[order] for head, values in answers.probabilities.items()},
+    )
     found = mask_grids.compute(run)
     for name, array in reference.arrays.items():
         np.testing.assert_array_equal(found.arrays[name], array)
-    object.__setattr__(answers, "ids", np.array([f"other {id}" for id in answers.ids]))
+    run.answers = dataclasses.replace(answers, ids=np.array([f"other {name}" for name in answers.ids]))
     with pytest.raises(Unavailable, match="no image of the split"):
         mask_grids.compute(run)
 
 
 def test_on_a_trained_run_results_of_other_analyses_are_kept(small_run, tmp_path):
-    import shutil
-
     path = shutil.copytree(small_run, tmp_path / "run")
     shutil.rmtree(path / "analysis", ignore_errors=True)
     found = analysis.result_of(TrainedRun(path), "mask_grids")

@@ -128,7 +128,9 @@ def test_all_values_of_a_follow_from_one_evaluation(layer_class, mask_offset):
 MANY_PAIRS = [(1.0, 1.0), (0.5, 2.0), (2.0, 2.0), (1.0, 0.3), (0.0, 1.0), (1.0, 4.0), (0.0, 7.0)]
 
 
-@pytest.mark.parametrize("run", [lambda f: f, tf.function, tf.function(jit_compile=True)], ids=["eager", "graph", "xla"])
+@pytest.mark.parametrize(
+    "run", [lambda f: f, tf.function, tf.function(jit_compile=True)], ids=["eager", "graph", "xla"]
+)
 @pytest.mark.parametrize("mask_offset", [0, 1])
 @masked_heads
 def test_many_pairs_from_one_evaluation_of_the_masks(layer_class, mask_offset, run):

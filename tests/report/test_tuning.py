@@ -7,10 +7,10 @@ import pytest
 from mam_keras.report.blocks import Estimate, Figure, Missing, Paragraph, Table
 from mam_keras.report.sections import tuning
 
-NAMES = tuple(tuning.MEASURES)
+NAMES = (*tuning.MEASURES, "localised")
 
 
-def trial(number, lambda_, measures=(None,) * 6, failed=None, epochs=3, intervals=None):
+def trial(number, lambda_, measures=(None,) * 7, failed=None, epochs=3, intervals=None):
     return {
         "number": number,
         "run": f"trial-{number:02d}",
@@ -34,10 +34,10 @@ def search(*trials, best=2, space=None):
 
 
 TRIALS = (
-    trial(1, 2e-7, (0.60, 0.80, 0.55, 1.5, 0.50, 0.01), intervals={"balanced_accuracy": [0.58, 0.62]}),
-    trial(2, 1e-6, (0.62, 0.81, 0.56, 1.2, 0.20, 0.40), intervals={"balanced_accuracy": [0.59, 0.64]}),
+    trial(1, 2e-7, (0.60, 0.80, 0.55, 1.5, 0.50, 0.01, 9), intervals={"balanced_accuracy": [0.58, 0.62]}),
+    trial(2, 1e-6, (0.62, 0.81, 0.56, 1.2, 0.20, 0.40, 9), intervals={"balanced_accuracy": [0.59, 0.64]}),
     trial(3, 9e-5, failed="the loss became nan in epoch 1, step 3"),
-    trial(4, 3e-5, (0.58, 0.79, 0.57, 1.1, 0.01, 0.98), intervals={"balanced_accuracy": [0.56, 0.60]}),
+    trial(4, 3e-5, (0.58, 0.79, 0.57, 1.1, 0.01, 0.98, 4), intervals={"balanced_accuracy": [0.56, 0.60]}),
 )
 
 
@@ -79,7 +79,7 @@ def test_every_trial_is_in_the_table_and_failed_ones_say_why():
     assert [row[0] for row in table.rows] == [1, 2, 3, 4]
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert table.rows[0][1:4] == ("2e-07", 3, Estimate(0.60, 0.58, 0.62))
-    assert table.rows[2][3:] == (None,) * 6 + ("failed: the loss became nan in epoch 1, step 3",)
+    assert table.rows[2][3:] == (None,) * 7 + ("failed: the loss became nan in epoch 1, step 3",)
     assert [row[-1] for row in table.rows[:2]] == ["", "best"]
     (how,) = blocks(search(*TRIALS), Paragraph)
     assert how.text.startswith("4 trials of 3 epochs, 1 of which failed; searched: loss.lambda from 1e-08 to 0.0001")
@@ -92,7 +92,7 @@ def test_what_no_run_has_is_named_and_left_out():
     (figure,) = blocks(search(*without), Figure)
     assert "localisation" not in figure.picture
     (table,) = blocks(search(*without), Table)
-    assert len(table.columns) == len(table.rows[0]) == 3 + 5 + 1
+    assert len(table.columns) == len(table.rows[0]) == 3 + 5 + 2
 
 
 def test_shorter_trials_are_told_apart_and_not_compared():

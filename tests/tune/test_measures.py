@@ -54,4 +54,4 @@ def test_a_run_is_measured_on_validation_and_parts_of_other_images_are_left_out(
 def test_what_a_network_without_attribute_heads_does_not_have_is_none(train_small):
     found = measures.measure(RunDirectory(train_small(model={"attribute_heads": False})))["measures"]
     missing = {name for name, value in found.items() if value is None}
-    assert missing == {"localisation", "mask_mean", "mask_near_zero"}
+    assert missing == {"localisation", "localised", "mask_mean", "mask_near_zero"}

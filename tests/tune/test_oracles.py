@@ -83,12 +83,13 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(make, kind):
 
 
 def test_the_bayesian_oracle_nears_the_best_value_also_after_a_stop(make):
-    tune = {"oracle": "bayesian", "trials": 9}
+    tune = {"oracle": "bayesian", "trials": 7}
     run(make(**tune), 4)  # three at random
     oracle = make(**tune)
     oracle.reload()
-    assert len(run(oracle, 9)) == 5
+    assert len(run(oracle, 9)) == 3
     best = oracle.get_best_trials(1)[0]
+    print([t.hyperparameters.values for t in oracle.trials.values()])
     assert abs(math.log10(best.hyperparameters.values["loss.lambda"]) + 6) < 0.3
 
 

@@ -11,24 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from mam_keras.tune import trial
+from mam_keras.errors import UserError
+from mam_keras.tune import cluster, trial
 from mam_keras.tune.search_directory import SearchDirectory
 
 ROOT = Path(__file__).parents[2]
-HERE = Path(__file__).parent
-TUNE = ["-m", "mam_keras.tune"]
+QUICK = Path(__file__).with_name("quick_tune.py")
 STEPS = 2 * 2  # of a trial: 32 images in batches of 16, two epochs
 
 
 @pytest.fixture
 def start(search_settings, tmp_path):
-    """start(program, {variable: value}, trials) -> a process that searches in tmp_path/search."""
+    """start({variable: value}, step to kill at) -> a process that searches in tmp_path/search with three trials."""
 
-    def process(program, environment=(), trials=3):
-        config, _ = search_settings(trials=trials)
+    def process(environment=(), kill_at=0):
+        config, _ = search_settings(trials=3)
         (tmp_path / "tiny.yaml").write_text(config.to_yaml())
         environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | dict(environment)
-        command = [sys.executable, *map(str, program), str(tmp_path / "tiny.yaml"), "--run", str(tmp_path / "search")]
+        command = [sys.executable, QUICK, str(kill_at), tmp_path / "tiny.yaml", "--run", tmp_path / "search"]
         return subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -46,13 +46,13 @@ def ended(process):
 
 def test_a_search_killed_in_its_third_trial_repeats_no_finished_trial(start, tmp_path):
     directory = SearchDirectory(tmp_path / "search")
-    killed, output = ended(start([HERE / "killed_tune.py", 2 * STEPS + 3]))  # in the third trial's second epoch
+    killed, output = ended(start(kill_at=2 * STEPS + 3))  # in the third trial's second epoch
     assert killed == -signal.SIGKILL
     assert "trial 2: balanced_accuracy" in output
     done = {n: (directory.trial(n) / trial.OUTCOME).stat().st_mtime_ns for n in (1, 2)}
     models = {n: (directory.trial(n) / "model.keras").stat().st_mtime_ns for n in (1, 2)}
 
-    code, output = ended(start(TUNE))
+    code, output = ended(start())
     assert code == 0
     assert output.splitlines()[0] == "Carried on: 2 trials are over"
     assert "trial 2: " not in output
@@ -71,8 +71,7 @@ def test_a_chief_and_two_workers_finish_one_search(start, tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     there = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(port)}
-    chief = start([HERE / "impatient_chief.py"], there | {"KERASTUNER_TUNER_ID": "chief"})
-    workers = [start(TUNE, there | {"KERASTUNER_TUNER_ID": f"worker{n}"}) for n in (1, 2)]
+    chief, *workers = (start(there | {"KERASTUNER_TUNER_ID": name}) for name in ("chief", "worker1", "worker2"))
     outputs = [output for code, output in map(ended, workers) if code == 0]
     assert len(outputs) == 2
     code, chiefs = ended(chief)
@@ -89,18 +88,27 @@ def test_a_chief_and_two_workers_finish_one_search(start, tmp_path):
 @pytest.mark.parametrize(
     ("environment", "line"),
     [
-        ({"KERASTUNER_ORACLE_IP": "127.0.0.1"}, "KERASTUNER_ORACLE_PORT: expected a value beside KERASTUNER_ORACLE_IP"),
-        ({"KERASTUNER_ORACLE_IP": "a", "KERASTUNER_ORACLE_PORT": "1"}, "KERASTUNER_TUNER_ID: expected a value"),
+        ({"KERASTUNER_ORACLE_IP": "a"}, r"KERASTUNER_ORACLE_PORT: expected a value beside KERASTUNER_ORACLE_IP=a\."),
+        ({"KERASTUNER_ORACLE_IP": "a", "KERASTUNER_ORACLE_PORT": "1"}, r"KERASTUNER_TUNER_ID: expected a value"),
         (
             {"KERASTUNER_ORACLE_IP": "a", "KERASTUNER_ORACLE_PORT": "x", "KERASTUNER_TUNER_ID": "chief"},
-            "KERASTUNER_ORACLE_PORT: expected a number. Received: 'x'",
+            r"KERASTUNER_ORACLE_PORT: expected a number\. Received: 'x'",
         ),
     ],
 )
-def test_half_a_cluster_is_refused_in_one_line(start, environment, line, tmp_path):
-    process = start(TUNE, environment)
-    output, errors = process.communicate(timeout=60)
-    assert (process.returncode, output) == (2, "")
-    assert errors.startswith(f"error: {line}")
-    assert errors.count("\n") == 1
-    assert not (tmp_path / "search").exists()
+def test_half_a_cluster_is_refused(monkeypatch, environment, line):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=line):
+        cluster.role()
+
+
+def test_roles_are_keras_tuners(monkeypatch):
+    assert cluster.role() == "alone"
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+    assert cluster.role() == "alone"
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "10.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "8000")
+    assert (cluster.role(), cluster.chief()) == ("chief", "10.0.0.1:8000")
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker7")
+    assert cluster.role() == "worker"

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import os
 
 import pytest
 
@@ -183,7 +182,7 @@ def fail():
 def test_an_objective_that_the_runs_lack_ends_the_search(searching, worked_out, monkeypatch):
     measures = {"measures": dict.fromkeys(MEASURES), "intervals": {}}
     monkeypatch.setattr(trial, "measure", lambda directory: measures)
-    with pytest.raises(UserError, match="tune.objective: expected one that these runs have"):
+    with pytest.raises(UserError, match=r"tune\.objective: expected one that these runs have"):
         searching(objective="localisation", trials=2)
 
 
@@ -208,7 +207,7 @@ def test_a_folder_that_is_no_search_is_refused_and_untouched(searching, tmp_path
     (tmp_path / "search/thesis.txt").write_text("mine")
     with pytest.raises(UserError, match="a folder that holds other things"):
         searching()
-    assert os.listdir(tmp_path / "search") == ["thesis.txt"]
+    assert [entry.name for entry in (tmp_path / "search").iterdir()] == ["thesis.txt"]
 
 
 def test_trials_of_other_values_are_not_taken_for_these(searching, worked_out):
@@ -241,9 +240,7 @@ def test_data_without_validation_images_are_refused_before_any_trial(searching, 
 def test_an_unfinished_search_has_no_best_trial(searching, worked_out):
     directory = searching(trials=2)
     directory.results.write_text("{")
-    with pytest.raises(
-        UserError, match="expected a finished search, or one of its trials. Received: tuning.json is da"
-    ):
+    with pytest.raises(UserError, match=r"expected a finished search.* Received: tuning\.json is damaged"):
         best_trial(directory.path)
     directory.results.unlink()
     with pytest.raises(UserError, match="Received: it is not finished"):

@@ -78,6 +78,7 @@ REFUSED = [
     ({"trials": 0}, {}, "tune.trials: expected greater than or equal to 1"),
     ({"trails": 3}, {}, "tune.trails: unknown key; did you mean 'trials'?"),
     ({}, {"data": {"train_on_validation": True}}, "data.train_on_validation: expected false to tune"),
+    ({}, {"distribute": {"strategy": "multi_worker"}}, "distribute.strategy: expected auto, none or mirrored to tune"),
     ({"objective": "localisation"}, {"model": {"attribute_heads": False}}, "there are no maps"),
     ({"oracle": "hyperband"}, {"training": {"warmup_epochs": 2.0}}, "at most training.epochs (1). Received: 2.0"),
 ]
@@ -85,7 +86,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("tune", "sections", "line"), REFUSED, ids=[line for *_, line in REFUSED])
 def test_what_cannot_be_searched_is_refused_in_one_line(tune, sections, line):
-    values = VALUES | {"tune": tune} | {name: VALUES[name] | keys for name, keys in sections.items()}
+    values = VALUES | {"tune": tune} | {name: VALUES.get(name, {}) | keys for name, keys in sections.items()}
     with pytest.raises(UserError) as caught:
         space.dimensions(configuration.check(values, "tiny.yaml"), "tiny.yaml")
     assert str(caught.value).startswith("tiny.yaml: ")

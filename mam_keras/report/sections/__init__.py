@@ -7,6 +7,10 @@ Each has NEEDS, the analyses without which it has nothing to show, TITLE, and `s
 SECTIONS = (
     "accuracy",
     "comparison",
+    "masks",
+    "mask_grids",
+    "correlations",
+    "transformation",
     "reconstructions",
     "calibration",
     "subgroups",

@@ -37,8 +37,8 @@ def _summary(found):
     named = f": {', '.join(map(str, shared))}" if len(shared) else ""
     return (
         f"Of the {found.values['used']} channels that matter most to each, {first} and {second} share "
-        f"{len(shared)}{named}; two random choices of {found.values['channels']} would share "
-        f"{found.values['used'] ** 2 / found.values['channels']:.1f}.",
+        f"{len(shared)}{named}; of {found.values['channels']} channels, two choices at random would share "
+        f"{found.values['used'] ** 2 / found.values['channels']:.1f} on average.",
     )
 
 
@@ -47,22 +47,20 @@ def _pair(found):
     if found.values["pair"] is None:
         return (
             Missing(
-                "There is no pair of attributes to compare: it takes Smiling and Mouth_Slightly_Open, or masks "
-                "per channel of at least three attributes."
+                "There is no pair of attributes to compare, neither the papers' Smiling and Mouth_Slightly_Open nor "
+                "one whose masks correlate."
             ),
         )
     arrays = found.arrays
-    first, second = pair = [found.values["attributes"][k] for k in found.values["pair"]]
-    chosen = np.flatnonzero(arrays["pair.chosen"] >= 0)
-    rows = [
-        (f"{name}, {arrays['ids'][arrays['pair.chosen'][e]]}", _cells(arrays, name, k, e, "pair.", at))
-        for e in chosen
-        for at, (name, k) in enumerate(zip(pair, found.values["pair"], strict=True))
-    ]
-    why = "the papers' pair" if found.values["pair_by"] == "papers" else "whose mean masks correlate most"
+    first, second = (found.values["attributes"][k] for k in found.values["pair"])
+    rows = []
+    for look in np.flatnonzero(arrays["of_pair"]):
+        name = found.values["attributes"][arrays["attribute"][look]]
+        rows.append((f"{name}, {arrays['ids'][arrays['image'][look]]}", _cells(arrays, name, look)))
+    reasons = {"papers": "the papers' pair", "only": "the only pair", "correlation": "whose mean masks correlate most"}
     caption = (
-        f"{first} and {second}, {why}: the most important channels of each on the first images that show both and were "
-        "answered so."
+        f"{first} and {second}, {reasons[found.values['pair_by']]}: the most important channels of each on the first "
+        "images that show both and were answered so."
     )
     blocks = [Gallery("mask-grids-pair", caption, tuple(rows), 96)] if rows else []
     if "pair.channels" in arrays:
@@ -101,29 +99,27 @@ def _shared(found, first, second):
 
 
 def _all(names, arrays):
-    rows = tuple(
-        (name, tuple(cell for e in np.flatnonzero(arrays["chosen"][k] >= 0) for cell in _cells(arrays, name, k, e)))
-        for k, name in enumerate(names)
-    )
-    without = [name for name, cells in rows if not cells]
+    cells = {name: [] for name in names}
+    for look in np.flatnonzero(~arrays["of_pair"]):
+        name = names[arrays["attribute"][look]]
+        cells[name] += _cells(arrays, name, look)
+    without = [name for name in names if not cells[name]]
     caption = (
-        f"Every attribute's most important channels on its first {arrays['chosen'].shape[1]} true positives in the "
-        "order of the split; where there are too few, on the first positives that its head missed."
+        "Every attribute's most important channels on its first true positives in the order of the split; where there "
+        "are too few, on the first positives that its head missed."
     )
     if without:
         caption += f" Without a positive image: {', '.join(without)}."
-    return Gallery("mask-grids-all", caption, tuple(row for row in rows if row[1]), 72)
+    return Gallery("mask-grids-all", caption, tuple((name, tuple(row)) for name, row in cells.items() if row), 72)
 
 
-def _cells(arrays, name, k, e, prefix="", at=None):
-    """An image and the masks of attribute `k` on it: the e-th that was chosen for it, or for the pair."""
-    row = arrays[f"{prefix}chosen"][e] if prefix else arrays["chosen"][k, e]
-    correct = arrays[f"{prefix}correct"][e] if prefix else arrays["correct"][k, e]
-    masks, highest = (arrays[prefix + array][k if at is None else at, e] for array in ("masks", "highest"))
+def _cells(arrays, name, look):
+    """An image and beside it the masks of one attribute on it."""
+    row, masks, highest = arrays["image"][look], arrays["masks"][look], arrays["highest"][look]
     image, identifier = arrays["images"][row], str(arrays["ids"][row])
-    label = identifier if correct else f"{identifier} (missed)"
+    label = identifier if arrays["correct"][look] else f"{identifier} (missed)"
     cells = [Cell(figures.png(image, _LONGEST, 128), label, f"Image {label}.")]
-    for channel, mask, peak in zip(arrays["channels"][k], masks, highest, strict=True):
+    for channel, mask, peak in zip(arrays["channels"][arrays["attribute"][look]], masks, highest, strict=True):
         which = "common mask" if channel < 0 else str(channel)
         y, x = np.unravel_index(mask.argmax(), mask.shape)
         alternative = (

@@ -117,12 +117,14 @@ def _limits(there):
 def _table(found, shown):
     columns = [Column("trial", "integer"), *(Column(key) for key in found["space"]), Column("epochs", "integer")]
     columns += [Column(title, kind, digits) for title, kind, digits in shown.values()]
+    columns += [Column("attributes localised", "integer"), Column("")]
     rows = [
         (
             trial["number"],
             *(f"{trial['values'][key]:.3g}" for key in found["space"]),
             trial["epochs"],
             *(_cell(trial, name) for name in shown),
+            trial["measures"]["localised"],
             "failed: " + trial["failed"] if trial["failed"] else "best" if trial["number"] == found["best"] else "",
         )
         for trial in found["trials"]
@@ -130,10 +132,12 @@ def _table(found, shown):
     return Table(
         "tuning-trials",
         "Every trial, measured on validation, with 95 % intervals over the images where there are any.",
-        (*columns, Column("")),
+        tuple(columns),
         tuple(rows),
-        "Balanced accuracy under noise is the mean over the noise levels of the analysis, weighed as the area under the "
-        "curve is.",
+        "Balanced accuracy under noise is the area under its curve against the noise's sigma, over sigma's span. "
+        "Localisation is the share of the maps' energy inside the attribute's region over the region's share of the "
+        "image, mean over the attributes with a small region and enough true positives; where these are fewer, it is "
+        "the mean of other attributes.",
     )
 
 
@@ -165,11 +169,14 @@ def _summary(found, trials, best, shown):
 def _trade(trials, key, shown):
     """What changes from one end of the only setting that does to the other."""
     lowest, highest = (choose(trials, key=lambda trial: trial["values"][key]) for choose in (min, max))
-    changes = ", ".join(
-        f"{title} {_shown(lowest['measures'][name], kind, digits)} and {_shown(highest['measures'][name], kind, digits)}"
+    both = {
+        title: " and ".join(_shown(trial["measures"][name], kind, digits) for trial in (lowest, highest))
         for name, (title, kind, digits) in shown.items()
+    }
+    return (
+        f"At the lowest and the highest {key} tried, {lowest['values'][key]:.3g} and {highest['values'][key]:.3g}: "
+        f"{', '.join(f'{title} {values}' for title, values in both.items())}."
     )
-    return f"At the lowest and the highest {key} tried, {lowest['values'][key]:.3g} and {highest['values'][key]:.3g}: {changes}."
 
 
 def _shown(value, kind, digits):

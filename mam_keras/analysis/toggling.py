@@ -1,0 +1,64 @@
+"""What does one attribute alone, put into the picture or taken out of it, do to the logits of all? Knows no page.
+
+Only drawn faces can be drawn again with one attribute changed and nothing else.
+"""
+
+import numpy as np
+
+from mam_keras.analysis.correlations import pearson
+from mam_keras.analysis.result import Result, Unavailable
+from mam_keras.evaluation import HEADS, estimates, resample_weights
+
+IMAGES = 100  # the first ones of the split
+
+
+def settings(config):
+    """The answer depends on the images and on the bootstrap."""
+    return {"split": config.analysis.split, "seed": config.seed, "resamples": config.analysis.resamples}
+
+
+def compute(run):
+    """The logits of the main head with attribute j in the picture less those without it, all else being equal.
+
+    Returns:
+        `Result` with the values `attributes` (K names), `images` (how many), `head`, and the arrays
+
+            effects  (K, K, 3)  of attribute j (row) on the logit of k: mean over the images, and the ends of its 95 %
+                                bootstrap interval
+            labels   (K, K)     correlation of the labels in training; NaN where one of the two does not vary
+
+    Raises `Unavailable` for other data than drawn faces, and without the split.
+    """
+    if run.config.data.source != "synthetic_faces":
+        raise Unavailable("only drawn faces (data.source: synthetic_faces) can be drawn again with one attribute changed")
+    images = run.images(run.config.analysis.split)
+    if images is None:
+        raise Unavailable(f"the data have no {run.config.analysis.split} split")
+    import tensorflow as tf
+    from tqdm import tqdm
+
+    from mam_keras.data import synthetic_faces
+
+    network, scenes, attributes = run.network, synthetic_faces.Scenes(run.config.data), run.attributes
+    head = "multi_label" if network.heads is None else "attributes"
+
+    @tf.function(reduce_retracing=True)
+    def logits(pictures):
+        outputs = network.extract(tf.cast(pictures, tf.float32) / 255.0)
+        return outputs["multi_label_logits"] if network.heads is None else network.logits(network.heads(outputs["features"]))
+
+    count = min(IMAGES, len(images))
+    effects = np.empty((count, len(attributes), len(attributes)))
+    for row in tqdm(range(count), desc="Toggling", unit=" images", disable=None, leave=False):
+        toggled = [scenes.toggled(images.ids[row], name) for name in attributes]
+        answers = logits(np.stack([images.images[row], *toggled])).numpy()
+        effects[row] = np.where(images.labels[row][:, None], answers[0] - answers[1:], answers[1:] - answers[0])
+    units = np.arange(count)
+    flat = effects.reshape(count, -1)
+    weights = resample_weights(units, run.config.analysis.resamples, run.config.seed)
+    resampled = np.concatenate([block.T @ flat / count for block in weights])
+    arrays = {
+        "effects": estimates(flat.mean(axis=0), resampled, units).reshape(*effects.shape[1:], 3),
+        "labels": pearson(run.source.splits["train"].labels.astype(float)),
+    }
+    return Result({"attributes": list(attributes), "images": count, "head": HEADS[head]}, arrays)

@@ -1,0 +1,71 @@
+"""`python replicas.py STRATEGY OUT CONFIG [section.key=value ...]`: trains under a strategy, on two logical CPU devices.
+
+Twice, with batch normalisation and without any but clipped gradients. The chief writes to OUT, an .npz, of each: the
+weights after the first epoch, and after the last what it evaluates on the test split.
+"""
+
+import sys
+
+from mam_keras import command_line
+
+command_line.import_tensorflow()
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from mam_keras import config, data, model  # noqa: E402
+from mam_keras.data import pipeline  # noqa: E402
+from mam_keras.fit import cluster, strategy  # noqa: E402
+from mam_keras.fit.loop import Objective, Trainer  # noqa: E402
+from mam_keras.fit.optimizer import make_optimizer  # noqa: E402
+from mam_keras.run_directory import RunDirectory  # noqa: E402
+
+CASES = {
+    "batch": [],
+    "none": ["model.normalization=none", "training.epochs=1", "training.clip_norm=1.0"],
+}
+
+
+def main(name, out, file, *overrides):
+    if name == "mirrored":
+        two = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
+    devices = strategy.make(name, cluster.read(name))
+    found = {}
+    for case, changes in CASES.items():
+        settings = strategy.fitted(config.load(file, [*overrides, *changes]), devices.num_replicas_in_sync)
+        for key, array in train(settings, devices, f"{out}.{case}").items():
+            found[f"{case}.{key}"] = array
+    if strategy.is_chief(devices):
+        np.savez(out, replicas=devices.num_replicas_in_sync, **found)
+
+
+def train(settings, devices, folder):
+    keras.utils.set_random_seed(settings.seed)
+    source = data.load(settings.data)
+    train, test = (pipeline.read(source.splits[name], name, settings.data) for name in ("train", "test"))
+    steps = len(train) // settings.training.batch_size
+    with devices.scope():
+        network = model.build(settings, source.attributes)
+        network.compile(
+            make_optimizer(settings.training, steps), **model.compile_losses(network, settings, source.attributes)
+        )
+        trainer = Trainer(network, settings, Objective(settings), devices)
+    weights = {}
+
+    def note(epoch, logs):
+        if epoch == 0:
+            weights.update({variable.path: variable.numpy() for variable in network.variables})
+
+    trainer.fit(train, None, RunDirectory(folder), [keras.callbacks.LambdaCallback(on_epoch_end=note)])
+    values, probabilities = trainer.evaluate(test)
+    found = {f"weights.{path}": value for path, value in weights.items()} | {
+        f"test.{head}": array for head, array in probabilities.items()
+    }
+    found |= {"steps": steps, "labels": test.labels} | {f"value.{name}": value for name, value in values.items()}
+    return found | {f"epoch.{name}": value for name, value in trainer.history[-1].items()}
+
+
+if __name__ == "__main__":
+    command_line.run(lambda: main(*sys.argv[1:]))
