@@ -8,6 +8,7 @@ plain arrays and know no HTML and no plots.
 import importlib
 import time
 
+from mam_keras import command_line
 from mam_keras.analysis import result
 from mam_keras.analysis.result import Result, Unavailable, digest
 
@@ -20,7 +21,9 @@ ANALYSES = (
     "correlations",
     "mask_grids",
     "transformation",
+    "examples",
     "reconstructions",
+    "robustness",
 )
 
 
@@ -36,11 +39,12 @@ def key(run, name):
     }
 
 
-def compute_missing(run, first=None):
+def compute_missing(run, first=None, photographs=None):
     """Computes what the run's `analysis/` lacks and returns all results by name; why not, where there is none.
 
     Args:
         first: the run to compare this one with, or None; then "comparison" is among the names.
+        photographs: the user's `photographs.Folder`, or None; then "photographs" is among the names.
 
     Returns:
         {name: `Result`}, {name: why it is missing}. Without the model (still training, or removed) whatever was
@@ -48,6 +52,8 @@ def compute_missing(run, first=None):
     """
     found = {}
     trained = run.directory.model.exists() and run.directory.predictions.exists()
+    if photographs is not None:
+        found["photographs"] = _photographs(run, photographs, trained)
     for position, name in enumerate(ANALYSES, 1):
         wanted = key(run, name) if trained else None
         found[name] = result.read(run.folder, name, wanted)
@@ -69,11 +75,7 @@ def result_of(run, name):
 
     Raises `Unavailable` where that analysis has no answer.
     """
-    wanted = key(run, name)
-    found = result.read(run.folder, name, wanted)
-    if found is None:
-        found = _compute(run, name)
-        result.write(run.folder, name, wanted, found)
+    found = _kept(run, name, key(run, name), name)
     if found.unavailable:
         raise Unavailable(found.unavailable)
     return found
@@ -86,14 +88,28 @@ def _comparison(first, other):
             return Result({"unavailable": f"{run.directory.path} has no predictions yet"})
     name = f"comparison-{digest(other.directory.predictions)}"
     wanted = {"first": key(first, "comparison"), "other": key(other, "comparison")}
-    found = result.read(first.folder, name, wanted)
+    return _kept(first, name, wanted, "comparison", other)
+
+
+def _photographs(run, folder, trained):
+    """Kept in a file for every folder, by what is in it."""
+    name = f"photographs-{folder.digest}"
+    if not trained:
+        return result.read(run.folder, name)
+    return _kept(run, name, key(run, "photographs"), "photographs", folder)
+
+
+def _kept(run, name, wanted, module, *others):
+    """A result of the run's folder, computed and put there first where it is missing."""
+    found = result.read(run.folder, name, wanted)
     if found is None:
-        found = _compute(first, "comparison", other)
-        result.write(first.folder, name, wanted, found)
+        found = _compute(run, module, *others)
+        result.write(run.folder, name, wanted, found)
     return found
 
 
 def _compute(run, name, *others):
+    command_line.import_tensorflow()
     try:
         return importlib.import_module(f"mam_keras.analysis.{name}").compute(run, *others)
     except Unavailable as reason:

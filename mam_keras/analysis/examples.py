@@ -10,6 +10,7 @@ from mam_keras.analysis.result import Result, Unavailable
 
 TOP = 3  # channels per image and attribute, as in 1904.13078, figure 3
 PAIRS = 3  # of the configuration's pairs, beside the identity and a = 0
+LEVELS = 31  # of a map, each way, and of a mask: steps that an eye just tells apart
 
 
 def settings(config):
@@ -51,13 +52,13 @@ def look(run, pictures):
         identity first) and the arrays
 
             images         uint8 (N, S, S, 3)
-            maps           int8 (N, K, V, H, W)  contributions s^k_p to the logit, in 1/127 of
+            maps           int8 (N, K, V, H, W)  contributions s^k_p to the logit, in 1/31 of
             scales         float32 (N, K, V)     their largest absolute value
             probabilities  float32 (N, K, V)     of the attribute heads
             multi_label    float32 (N, K)        of the multi-label head, where there is one
             channels       int (N, K, T)         the most important ones in that image, at the identity (T at most 3)
             shares         float32 (N, K, T)     their shares of the importance of all channels
-            masks          uint8 (N, K, T', H, W)  M / max M of each, in 1/255; T' = T, 1 with `masks: common`, and
+            masks          uint8 (N, K, T', H, W)  M / max M of each, in 1/31; T' = T, 1 with `masks: common`, and
             highest        float32 (N, K, T')    max M over the positions; both are left out with `masks: none`
     """
     import tensorflow as tf
@@ -75,7 +76,7 @@ def look(run, pictures):
     whole = np.maximum(importance.sum(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
     arrays = {
         "images": pictures,
-        "maps": np.rint(127 * _over(maps, scales)).astype(np.int8),
+        "maps": np.rint(LEVELS * _over(maps, scales)).astype(np.int8),
         "scales": scales,
         "probabilities": expit(logits),
         "channels": channels,
@@ -86,7 +87,7 @@ def look(run, pictures):
     if network.masked:
         masks = np.stack([_masks(heads.mask(features, k), channels[:, k]) for k in range(len(run.attributes))], axis=1)
         arrays["highest"] = masks.max(axis=(3, 4))
-        arrays["masks"] = np.rint(255 * _over(masks, arrays["highest"])).astype(np.uint8)
+        arrays["masks"] = np.rint(LEVELS * _over(masks, arrays["highest"])).astype(np.uint8)
     values = {
         "attributes": list(run.attributes),
         "masks": run.config.model.masks,
@@ -136,4 +137,3 @@ def _masks(masks, channels):
 def _over(values, largest):
     """Values (..., H, W) over their largest (...), where that is not 0."""
     return values / np.maximum(largest, np.finfo(np.float32).tiny)[..., None, None]
-

@@ -105,7 +105,7 @@ def nearness(grid):
 def _covered(images, scores, chosen, count, seed, score):
     """For each of `COVERED` the logits (n, K) of the chosen pairs of image and attribute, once covered."""
     grid, positions = scores.shape[1:3], scores.shape[1] * scores.shape[2]
-    pairs, wanted = np.argwhere(chosen), np.flatnonzero(chosen.any(axis=1))
+    wanted = np.flatnonzero(chosen.any(axis=1))
     tops = highest(np.moveaxis(scores.reshape(len(images), positions, -1), 1, 2), count)
     random = highest(np.random.default_rng(seed).random((len(images), positions)), count)
     centre = np.broadcast_to(highest(nearness(grid), count), random.shape)
@@ -116,8 +116,8 @@ def _covered(images, scores, chosen, count, seed, score):
         answers = [score(cover(images[rows[part]], blocks[part], grid).astype(np.float32))[2] for part in parts]
         return np.concatenate(answers) if answers else np.empty((0, chosen.shape[1]))
 
-    after = np.full(chosen.shape, np.nan)
-    after[pairs[:, 0], pairs[:, 1]] = logits(pairs[:, 0], tops[pairs[:, 0], pairs[:, 1]])[np.arange(len(pairs)), pairs[:, 1]]
+    after, (rows, attributes) = np.full(chosen.shape, np.nan), np.nonzero(chosen)
+    after[rows, attributes] = logits(rows, tops[rows, attributes])[np.arange(len(rows)), attributes]
     yield "map", after
     for method, blocks in (("random", random), ("centre", centre)):
         after = np.full(chosen.shape, np.nan)

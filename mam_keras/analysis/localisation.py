@@ -11,7 +11,7 @@ from mam_keras.analysis.result import Result, Unavailable
 
 MOST = 100  # true positives per attribute, the first ones
 SMALL = 0.4  # of the image: regions below this are the ones to find
-WIDTH = 0.25  # of the blob: its standard deviation, in sides of the image
+WIDTH = 0.15  # of the blob: its standard deviation, in sides of the image
 MEASURES = ("ratio", "pointing", "peak")
 
 
@@ -38,9 +38,10 @@ def compute(run):
         uniform    the same everywhere, which is what chance gives
 
     Returns:
-        `Result` with the values `attributes`, `methods` (M of these; without a multi-label head no `grad_cam`), `sets`
-        (names of the `regions.region_sets`), and for each SET `SET` = {`images`, `small`: attributes whose mean region
-        is under `SMALL` of the image, `ratio`, `least_ratio`, `pointing`: of the maps over those, None without any}.
+        `Result` with the values `attributes`, `methods` (M of these; without a multi-label head no `grad_cam`), `seen`
+        (pixels that a position sees across, `backbone.receptive_field`), `sets` (names of the `regions.region_sets`),
+        and for each SET `SET` = {`images`, `small`: attributes whose mean region is under `SMALL` of the image,
+        `ratio`, `least_ratio`, `pointing`: of the maps over those, None without any}.
         Arrays, NaN for an attribute with fewer than `true_positives.LEAST`:
 
             SET.count  (K,)   images per attribute
@@ -54,9 +55,11 @@ def compute(run):
     """
     if not run.config.model.attribute_heads:
         raise Unavailable("the network has no attribute heads, and so no maps (model.attribute_heads is false)")
+    from mam_keras.model.backbone import receptive_field
+
     methods, look = _maps(run)
-    values = {"attributes": list(run.attributes), "methods": methods, "sets": []}
-    arrays = {}
+    seen = receptive_field(run.config.model.front_end, run.config.model.dilations)
+    values, arrays = {"attributes": list(run.attributes), "methods": methods, "seen": seen, "sets": []}, {}
     for where in regions.region_sets(run):
         values["sets"].append(where.name)
         values[where.name], found = _localise(run, where, methods, look)
@@ -191,9 +194,8 @@ def _summarised(run, measured, area, units, pictures):
         _, mean, _, difference = true_positives.summary(values[:, small], units, resamples, seed)
         arrays |= {f"small.{name}.mean": mean, f"small.{name}.difference.mean": difference}
     found = {"images": len(area), "small": [run.attributes[k] for k in np.flatnonzero(small)]}
+    found |= {"ratio": None, "least_ratio": None, "pointing": None}
     if small.any():
-        found["ratio"], found["pointing"] = (float(arrays[f"small.{name}.mean"][0, 0]) for name in ("ratio", "pointing"))
+        found["ratio"], found["pointing"] = (float(arrays[f"small.{name}.mean"][0, 0]) for name in MEASURES[:2])
         found["least_ratio"] = float(arrays["ratio"][small, 0, 0].min())
-    else:
-        found |= {"ratio": None, "pointing": None, "least_ratio": None}
     return found, arrays

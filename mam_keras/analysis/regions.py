@@ -43,7 +43,7 @@ class Places(Section):
     """Where attributes are, and what that is measured in; see `celeba_regions.yaml`."""
 
     frame: tuple[Count, Count]  # width and height of the images of landmarks and boxes
-    landmarks: dict[Text, tuple[Number, Number]] = {}  # mean x, y
+    landmarks: Annotated[dict[Text, tuple[Number, Number]], Field(default_factory=dict)]  # mean x, y
     attributes: Annotated[dict[Text, Place], Field(min_length=1)]
 
 
@@ -62,7 +62,9 @@ def places(config):
     found = configuration.check(configuration.read(path), str(path), Places)
     for name, place in found.attributes.items():
         for number, box in enumerate(place.boxes):
-            _expect(path, f"attributes.{name}.boxes.{number}.around", box.around, found.landmarks, "landmarks of the file")
+            _expect(
+                path, f"attributes.{name}.boxes.{number}.around", box.around, found.landmarks, "landmarks of the file"
+            )
     return found
 
 
@@ -127,12 +129,11 @@ class PartMasks:
             if name in self._parts.attributes:
                 labels[:, k] = read.labels[:, self._parts.attributes.index(name)]
         self.images = pipeline.Prepared(read.images, read.ids, labels, read.groups, read.unreadable)
-        self._classes = [self._numbers(run.config, name, where.attributes.get(name, Place())) for name in run.attributes]
-
-    def _numbers(self, config, name, place):
-        path = config.analysis.regions or CELEBA
-        _expect(path, f"attributes.{name}.parts", place.parts, self._parts.classes, f"classes of {config.analysis.parts}")
-        return [self._parts.classes.index(part) for part in place.parts]
+        path, self._classes = run.config.analysis.regions or CELEBA, []
+        for name in run.attributes:
+            parts, known = where.attributes.get(name, Place()).parts, self._parts.classes
+            _expect(path, f"attributes.{name}.parts", parts, known, f"classes of {run.config.analysis.parts}")
+            self._classes.append([known.index(part) for part in parts])
 
     def region(self, row, k):
         return np.isin(self._mask(row), self._classes[k])

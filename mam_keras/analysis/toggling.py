@@ -30,7 +30,7 @@ def compute(run):
     Raises `Unavailable` for other data than drawn faces, and without the split.
     """
     if run.config.data.source != "synthetic_faces":
-        raise Unavailable("only drawn faces (data.source: synthetic_faces) can be drawn again with one attribute changed")
+        raise Unavailable("only drawn faces (source: synthetic_faces) can be drawn again with one attribute changed")
     images = run.images(run.config.analysis.split)
     if images is None:
         raise Unavailable(f"the data have no {run.config.analysis.split} split")
@@ -45,7 +45,11 @@ def compute(run):
     @tf.function(reduce_retracing=True)
     def logits(pictures):
         outputs = network.extract(tf.cast(pictures, tf.float32) / 255.0)
-        return outputs["multi_label_logits"] if network.heads is None else network.logits(network.heads(outputs["features"]))
+        return (
+            outputs["multi_label_logits"]
+            if network.heads is None
+            else network.logits(network.heads(outputs["features"]))
+        )
 
     count = min(IMAGES, len(images))
     effects = np.empty((count, len(attributes), len(attributes)))

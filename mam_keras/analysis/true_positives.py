@@ -47,7 +47,7 @@ def summary(values, units, resamples, seed):
     n, attributes, methods = values.shape
     there = (~np.isnan(values[:, :, 0])).astype(float)
     reported = there.sum(axis=0) >= LEAST
-    filled = np.nan_to_num(values).astype(float).reshape(n, -1)
+    filled = np.nan_to_num(values).astype(float).reshape(n, attributes * methods)
 
     def means(weights):
         """weights (n, B) -> float (B, K, 2 M - 1): of the methods, and of the differences."""

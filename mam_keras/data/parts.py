@@ -45,9 +45,7 @@ class Parts:
             found = _Classes.model_validate(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, pydantic.ValidationError) else str(error)
-            raise UserError(
-                f'{path}: expected {{"classes": [names], "outside": number}}. Received: {reason}'
-            ) from None
+            raise UserError(f'{path}: expected {{"classes": [names], "outside": number}}. Received: {reason}') from None
         self.classes, self.outside = tuple(found.classes), found.outside
         missing = [name for name in self.split.ids.tolist() if not self._path(name).exists()]
         if missing:

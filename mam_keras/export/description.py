@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 from mam_keras import __version__, evaluation, thresholds
+from mam_keras.data import decoding
 from mam_keras.errors import UserError
-from mam_keras.export import decoding
 from mam_keras.model.pooling import Column
 from mam_keras.model.transformation import FAMILIES
 

@@ -6,7 +6,7 @@ Every input and output has the batch dimension, so that TF Serving may merge req
 import keras
 import tensorflow as tf
 
-from mam_keras.export.decoding import decode_batch
+from mam_keras.data.decoding import decode_batch
 from mam_keras.model.transformation import FAMILIES
 
 

@@ -85,7 +85,7 @@ def _await_workers(cluster, port, until):
         server = socket.create_server(("", port))
     except OSError as error:
         raise UserError(
-            f"TF_CONFIG: expected a free port for this worker. Received: {cluster.addresses[0]} ({error.strerror})"
+            f"TF_CONFIG: expected a free port for this worker. Received: {cluster.addresses[0]} ({os.strerror(error.errno)})"
         ) from None
     with contextlib.ExitStack() as opened:
         opened.enter_context(server)

@@ -245,7 +245,16 @@ class Trainer:
     def _values(self, images, labels, training):
         images = tf.cast(images, tf.float32) / 255.0
         outputs = self.network(images, training=training)
-        return self.objective(outputs, images, labels, self.network.losses), outputs
+        return self.objective(outputs, images, labels, self._penalties()), outputs
+
+    def _penalties(self):
+        """The model's own losses of the call before, of this replica alone.
+
+        Replicas of one worker take turns in threads and share the layers; what this one's call added came last.
+        """
+        if self.replicas == 1:
+            return self.network.losses
+        return [layer.losses[-1] for layer in self.network.layers if layer.losses]
 
     def _epochs_since_best(self):
         losses = np.nan_to_num([row["val_loss"] for row in self.history], nan=np.inf)

@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 from keras import layers
 
 BATCH_MOMENTUM = 0.95  # of the running statistics; Keras's 0.99 lags behind in runs of a few hundred steps
@@ -56,7 +57,8 @@ def _convolution(x, width, name, normalization, **arguments):
         **arguments,
     )(x)
     if normalization == "batch":
-        x = layers.BatchNormalization(momentum=BATCH_MOMENTUM, synchronized=True, name=f"{name}.normalization")(x)
+        replicas = keras.backend.backend() == "tensorflow"  # Keras has it there alone; JAX shares batches otherwise
+        x = layers.BatchNormalization(momentum=BATCH_MOMENTUM, synchronized=replicas, name=f"{name}.normalization")(x)
     elif normalization == "group":
         x = layers.GroupNormalization(groups=math.gcd(width, 8), name=f"{name}.normalization")(x)
     return layers.ReLU(name=f"{name}.relu")(x)

@@ -1,4 +1,4 @@
-"""What a page is made of: sections of paragraphs, figures, galleries and tables. Knows no HTML and no plots.
+"""What a page is made of: sections of paragraphs, figures, galleries, tables and the explorer. Knows no HTML, no plots.
 
 Texts are plain text: the template escapes them.
 """
@@ -100,7 +100,54 @@ class Table:
     note: str = ""
 
 
-Block = Paragraph | Missing | Figure | Gallery | Table
+@dataclass(frozen=True)
+class Look:
+    """One image of the explorer, and what every attribute's head sees in it. K attributes, V pairs, T channels.
+
+    Attributes:
+        title: what the image is called.
+        picture: PNG.
+        labels: K of bool, or None where nobody labelled it.
+        probabilities: of the attribute heads, (K, V).
+        multi_label: probabilities of the multi-label head, K; None without one.
+        scales: largest absolute contribution of each map, (K, V).
+        channels, shares: the most important channels and their shares of the importance, (K, T).
+        highest: highest value of each mask, (K, T'), T' = 1 where all channels have one mask, 0 where there is none.
+        packed: zlib of the maps, int8 (K, V, H, W) in 1/31 of their scale, and then of the masks, uint8
+            (K, T', H, W) in 1/31 of their highest value.
+    """
+
+    title: str
+    picture: bytes
+    labels: list[bool] | None
+    probabilities: list[list[float]]
+    multi_label: list[float] | None
+    scales: list[list[float]]
+    channels: list[list[int]]
+    shares: list[list[float]]
+    highest: list[list[float]]
+    packed: bytes
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Choose attribute, image and pair: the image, its map, probabilities, channels and masks. Drawn by page.js.
+
+    Attributes:
+        attributes: K names.
+        pairs: V names of pairs (a, b), the identity first.
+        grid: (H, W) of maps and masks.
+        groups: pairs of (title, looks), none of them empty.
+    """
+
+    name: str
+    attributes: tuple[str, ...]
+    pairs: tuple[str, ...]
+    grid: tuple[int, int]
+    groups: tuple[tuple[str, tuple[Look, ...]], ...]
+
+
+Block = Paragraph | Missing | Figure | Gallery | Table | Explorer
 
 
 @dataclass(frozen=True)

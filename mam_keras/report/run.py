@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mam_keras import analysis
+from mam_keras.analysis import photographs
 from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.report.page import page
 from mam_keras.report.reported_run import reported
@@ -19,11 +20,17 @@ def run(paths, out=None, images=None, overrides=()):
         images: a folder of the user's photographs, or None.
         overrides: `section.key=value`, of analysis or data.
 
-    Raises `UserError` for a path that is no run, for an override that cannot be, and for damaged predictions.
+    Raises `UserError` for a path that is no run, for an override that cannot be, for a folder without photographs,
+    and for damaged predictions.
     """
     first, *others = [TrainedRun(best_trial(path), overrides) for path in paths]
+    folder = None if images is None else photographs.folder(images)
+    results, missing = analysis.compute_missing(first, photographs=folder)
     others = [reported(other, *analysis.compute_missing(other, first)) for other in others]
-    first = reported(first, *analysis.compute_missing(first))
+    first = reported(first, results, missing)
+    if "photographs" in results:
+        for name, why in results["photographs"].values["left_out"]:
+            print(f"note: left out of {folder.path}: {name}: {why}")
     path = Path(out or Path("reports") / first.name) / "index.html"
     write_text(path, page(first, others))
     print(f"Written: {path}")

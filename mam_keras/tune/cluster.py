@@ -1,9 +1,13 @@
 """Which part this process has in a search, by Keras Tuner's own environment variables. Imports nothing of it."""
 
+import contextlib
 import os
+import socket
+import time
 
-from mam_keras.errors import UserError
+from mam_keras.errors import RunError, UserError
 
+PATIENCE = 3600  # seconds that a worker waits for the chief to listen; as long as Keras Tuner waits for its answers
 TUNER, ADDRESS, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
 
 
@@ -26,3 +30,19 @@ def role() -> str:
 def chief() -> str:
     """Where the chief listens."""
     return f"{os.environ[ADDRESS]}:{os.environ[PORT]}"
+
+
+def await_chief(results) -> bool:
+    """Whether there is a search to take part in: True once the chief listens, False once the file `results` is there.
+
+    Keras Tuner's chief ends with the last worker that it knows; one that comes later would wait for it in vain. Raises
+    `RunError` where neither happens within `PATIENCE`.
+    """
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError), socket.create_connection((os.environ[ADDRESS], int(os.environ[PORT])), 5):
+            return True
+        if results.exists():
+            return False
+        time.sleep(1)
+    raise RunError(f"the chief at {chief()} does not listen, for {PATIENCE} s")

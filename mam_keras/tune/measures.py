@@ -45,8 +45,8 @@ def measure(directory) -> dict:
     head = next(iter(heads.values()))
     found = {name: (head["mean"][name], *head["interval"][name]) for name in ("balanced_accuracy", "accuracy")}
     found["noise_robustness"] = noise_robustness(run)
-    found["localisation"] = _of(run, "localisation", lambda found: found.arrays[f"{_regions(found)}.small.ratio"][0])
-    found["localised"] = _of(run, "localisation", lambda found: [len(found.values[_regions(found)]["small"])])
+    found["localisation"] = _of(run, "localisation", _ratio)
+    found["localised"] = _of(run, "localisation", _localised)
     found["mask_mean"] = _of(run, "masks", lambda masks: [masks.arrays["mean"].mean()])
     found["mask_near_zero"] = _of(run, "masks", lambda masks: [masks.arrays["near_zero"].mean()])
     found = {name: [_plain(number) for number in numbers] for name, numbers in found.items()}
@@ -91,9 +91,15 @@ def noise_robustness(run):
     return estimates(area(np.ones((len(images), 1)))[0], np.concatenate(resampled), units)
 
 
-def _regions(localisation):
-    """The set of regions that is on the validation images."""
-    return localisation.values["sets"][0]
+def _ratio(localisation):
+    """Of the maps, on the regions of the validation images (the only ones where there are no parts)."""
+    (regions,) = localisation.values["sets"]
+    return localisation.arrays[f"{regions}.small.ratio.mean"][0]
+
+
+def _localised(localisation):
+    (regions,) = localisation.values["sets"]
+    return [len(localisation.values[regions]["small"])]
 
 
 def _of(run, analysis, numbers):
@@ -104,4 +110,6 @@ def _of(run, analysis, numbers):
 
 
 def _plain(number):
-    return None if number is None or np.isnan(number) else float(number)
+    if number is None or np.isnan(number):
+        return None
+    return number if isinstance(number, int) else float(number)

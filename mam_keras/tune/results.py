@@ -53,6 +53,7 @@ def write(trials, best, config, dimensions, directory):
         "oracle": config.tune.oracle,
         "space": {d.key: {"low": d.low, "high": d.high, "scale": d.scale} for d in dimensions},
         "best": best["number"],
+        "failed": sum(trial["failed"] is not None for trial in trials),
         "trials": trials,
     }
     write_json(directory.results, summary)

@@ -33,7 +33,10 @@ def run(config, dimensions, directory, role):
     if role == "chief":
         print(f"Handing out trials at {cluster.chief()}", flush=True)
     if role == "worker":
-        print(f"Waiting for trials of the chief at {cluster.chief()}", flush=True)
+        print(f"Waiting for the chief at {cluster.chief()}", flush=True)
+        if not cluster.await_chief(directory.results):
+            print(f"The search is finished: {directory.path}")
+            return
     warnings.filterwarnings("ignore", module="sklearn")  # of the Bayesian oracle's fit to few trials
     tf.get_logger().setLevel("ERROR")  # it warns of every training after the first that it traces a function again
     try:
@@ -46,12 +49,13 @@ def run(config, dimensions, directory, role):
         print(f"The chief has no more trials; it leaves the results in {directory.path}")
         return
     trials = results.collect(oracle, config, dimensions, directory)
-    if all(trial["failed"] for trial in trials):
-        print(results.table(trials))
+    failed = sum(trial["failed"] is not None for trial in trials)
+    if failed == len(trials):
+        print(f"\n{results.table(trials)}")
         raise RunError(f"none of {len(trials)} trials completed; the first failed: {trials[0]['failed']}")
     winner = number_of(oracle.get_best_trials(1)[0])
     best = next(trial for trial in trials if trial["number"] == winner)
-    print(f"\n{results.table(trials, best)}")
+    print(f"\n{results.table(trials, best)}\n{len(trials)} trials, {failed} of which failed")
     results.write(trials, best, config, dimensions, directory)
     print(f"Written: {directory.results}, {directory.table.name} and {directory.best.name} there")
 

@@ -53,7 +53,8 @@ class Search(BaseTuner):
         start, number, objective = time.time(), number_of(trial), self.config.tune.objective
         values, epochs = values_of(trial, self.config, self.dimensions)
         settings = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
-        print(f"\ntrial {number}: {settings}, {epochs} epochs", flush=True)
+        every = self.oracle.max_trials  # None where Hyperband decides
+        print(f"\ntrial {number}{f' of {every}' if every else ''}: {settings}, {epochs} epochs", flush=True)
         found = outcome(self.config, values, epochs, self.files.trial(number))
         if "failed" in found:
             print(f"trial {number} failed: {found['failed']}", flush=True)
@@ -61,7 +62,9 @@ class Search(BaseTuner):
         value = found["measures"][objective]
         if value is None:
             raise UserError(f"tune.objective: expected one that these runs have. Received: {objective!r}, undefined")
-        print(f"trial {number}: {objective} {value:.4f}, {time.time() - start:.0f} s", flush=True)
+        seconds, alone = time.time() - start, isinstance(self.oracle, keras_tuner.Oracle)
+        left = f", about {(every - number) * seconds / 60:.0f} min left" if every and alone else ""
+        print(f"trial {number}: {objective} {value:.4f}; {seconds:.0f} s{left}", flush=True)
         return value
 
 

@@ -17,9 +17,9 @@ PAIRS = ((0.5, 2.0), (2.0, 0.5), (1.0, 1.0), (2.0, 3.0))  # the identity among t
 GROUPS = np.repeat(np.arange(8), 3)
 
 
-def make_run(validation=True, analysis=(), data=(), sizes=(24, 20), **arguments):
+def make_run(validation=True, analysis=(), data=(), sizes=(24, 12), batch_size=12, **arguments):
     """`untrained.run` with validation images and everything that robustness asks of a run."""
-    run = untrained.run(images=sizes[0], batch_size=10, **arguments)
+    run = untrained.run(images=sizes[0], batch_size=batch_size, **arguments)
     test, random = run.images("test"), np.random.default_rng(5)
     rows = random.permutation(sizes[0])[: sizes[1]]
     splits = {"test": Prepared(test.images, test.ids, test.labels, arguments.get("groups"), ())}
@@ -39,6 +39,15 @@ def make_run(validation=True, analysis=(), data=(), sizes=(24, 20), **arguments)
         source=SimpleNamespace(splits=splits),
         training_rates=np.linspace(0.2, 0.8, len(run.attributes)),
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_corruptions():
+    """Noise and blur are enough here."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("jpeg", "occlusion", "brightness"):
+            patch.delitem(robustness.CORRUPTIONS, name)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +80,10 @@ def test_variants_and_conditions(found):
     assert pairs == [(1, 1), (0.5, 2), (2, 0.5), (2, 3), (0, 1)]
     assert found.values["conditions"][:3] == [["noise", 0.0], ["noise", 0.2], ["blur", 0.015]]
     assert found.values["not_chosen"] is None
-    assert (found.values["images"], found.values["validation_images"], found.values["groups"]) == (24, 20, 8)
+    assert (found.values["images"], found.values["validation_images"], found.values["groups"]) == (24, 12, 8)
 
 
-@pytest.mark.parametrize("condition", [0, 1, 4])
+@pytest.mark.parametrize("condition", [0, 1, 3])
 def test_one_pass_gives_what_a_pass_for_each_pair_gives(run, found, condition):
     what = found.values["conditions"][condition]
     for split, key in (("test", "{}"), ("validation", "{}.validation")):
@@ -92,7 +101,7 @@ def test_what_is_chosen_on_validation(found):
         np.testing.assert_array_equal(found.arrays[f"{metric}.best"], validation[:, :4].argmax(axis=1))
         controls = validation[:, [4, 6]]
         np.testing.assert_array_equal(found.arrays[f"{metric}.control"], np.array([4, 6])[controls.argmax(axis=1)])
-    assert len(set(found.arrays["accuracy.best"])) > 1  # something was chosen
+    assert any(found.arrays[f"{metric}.best"].any() for metric in robustness.METRICS)  # not the identity alone
 
 
 @pytest.mark.parametrize("metric", robustness.THRESHOLDED)
@@ -172,15 +181,11 @@ def test_a_logit_beyond_all_numbers_can_still_be_refused():
 
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["images", "people"])
 def test_the_same_whatever_the_batches(groups):
-    changes = {"analysis": {"pairs": PAIRS[:1], "sigmas": (0.3,)}, "groups": groups}
-    run = make_run(**changes)
-    whole = make_run(**changes)
-    whole.config = whole.config.model_copy(
-        update={"evaluation": whole.config.evaluation.model_copy(update={"batch_size": 24})}
+    parts, whole = (
+        robustness.compute(make_run(analysis={"pairs": PAIRS[:1]}, groups=groups, batch_size=size)) for size in (7, 24)
     )
-    parts, at_once = robustness.compute(run), robustness.compute(whole)
     for name, array in parts.arrays.items():
-        np.testing.assert_allclose(array, at_once.arrays[name], atol=1e-5)
+        np.testing.assert_allclose(array, whole.arrays[name], atol=1e-5)
 
 
 def test_the_identity_gives_the_models_own_predictions(trained):

@@ -54,3 +54,12 @@ def whole(run):
     features, heads = run.network.features(images).numpy().astype(float), run.network.heads
     masks = equations.common_masks if run.config.model.masks == "common" else equations.masks
     return features, masks(features, heads.mask_kernel.numpy().astype(float), heads.mask_bias.numpy().astype(float))
+
+
+def balanced(run):
+    """The same run with the attribute heads' biases moved so that each finds its attribute in half of the images."""
+    network = run.network
+    features = network.features(run.images("test").images.astype(np.float32) / 255)
+    network.pooling.bias.assign(-np.median(network.pooling.pool(network.heads(features)), axis=0))
+    network.bias = network.pooling.bias.numpy()
+    return run

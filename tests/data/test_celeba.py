@@ -5,6 +5,8 @@ import pytest
 
 from mam_keras import data
 from mam_keras.config import CelebAData
+from mam_keras.data import celeba
+from mam_keras.errors import UserError
 
 NAMES = ["000001.jpg", "000002.jpg", "000005.jpg", "000006.jpg", "000009.jpg"]
 LABELS = [[0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 0, 0], [1, 0, 1]]
@@ -223,3 +225,47 @@ def test_real_faces(real_faces):
     )
     assert source.splits["test"].labels[0].tolist() == [value == "1" for value in row[1:]]
     assert next(iter(source.splits["test"].images())).shape == (218, 178, 3)
+
+
+# --- landmarks ---
+
+LANDMARKS = "lefteye_x lefteye_y nose_x nose_y"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list_landmarks_align_celeba.txt", "3\n{}\na.jpg 1 2  3 4\nb.jpg 90 90 90 90\nc.jpg 3 2 5 8\n"),
+        ("list_landmarks_align_celeba.csv", "image_id,{}\na.jpg,1,2,3,4\nb.jpg,90,90,90,90\nc.jpg,3,2,5,8\n"),
+    ],
+)
+def test_landmarks_are_the_mean_over_the_images_asked_for(tmp_path, name, text):
+    columns = LANDMARKS if name.endswith("txt") else LANDMARKS.replace(" ", ",")
+    (tmp_path / name).write_text(text.format(columns))
+    found = celeba.mean_landmarks(tmp_path, np.array(["c.jpg", "a.jpg"]))
+    assert found == {"lefteye": (2, 2), "nose": (4, 6)}
+
+
+def test_without_the_list_there_are_no_landmarks(tmp_path):
+    assert celeba.mean_landmarks(tmp_path, np.array(["a.jpg"])) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1\nlefteye_x lefteye_y nose_y nose_x\na.jpg 1 2 3 4\n", ", line 2: expected x and y of each landmark"),
+        (f"1\n{LANDMARKS}\na.jpg 1 2 3\n", ", line 3: expected 4 numbers. Received: '1 2 3'"),
+        (f"1\n{LANDMARKS}\na.jpg 1 2 3 x\n", ", line 3: expected 4 numbers. Received: '1 2 3 x'"),
+        (f"1\n{LANDMARKS}\na.jpg 1 2 3 nan\n", ", line 3: expected 4 numbers. Received: '1 2 3 nan'"),
+        (f"1\n{LANDMARKS}\nb.jpg 1 2 3 4\n", ": expected a row for each image. Received: none for a.jpg"),
+        (f"{LANDMARKS}\na.jpg 1 2 3 4\n", ", line 1: expected the number of images"),
+        ("", ", line 1: expected the number of images"),
+    ],
+)
+def test_malformed_landmarks_are_refused_in_one_line(tmp_path, text, expected):
+    path = tmp_path / "list_landmarks_align_celeba.txt"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        celeba.mean_landmarks(tmp_path, np.array(["a.jpg"]))
+    assert str(caught.value).startswith(f"{path}{expected}")
+    assert "\n" not in str(caught.value)

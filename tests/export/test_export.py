@@ -11,8 +11,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from mam_keras import config, evaluation, thresholds
+from mam_keras.data import decoding
 from mam_keras.errors import UserError
-from mam_keras.export import decoding
 from mam_keras.export.description import describe
 from mam_keras.export.run import run
 from mam_keras.run_directory import RunDirectory

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mam_keras.data import decoding
 from mam_keras.data.images import decode, prepare
-from mam_keras.export import decoding
 from tests.export import encoded
 from tests.export.encoded import encode, picture
 

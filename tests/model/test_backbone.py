@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mam_keras.model.backbone import extract_features, reconstruct
+from mam_keras.model.backbone import extract_features, receptive_field, reconstruct
 from tests.model import equations
 from tests.model.examples import random_features, random_images, randomize
 
@@ -72,7 +72,9 @@ def test_dilations_enlarge_what_a_feature_sees_and_no_more(front_end, dilations,
     for weight in model.weights:  # positive throughout: nothing cancels, no ReLU closes
         weight.assign(np.full(weight.shape, 0.5))
     side = size // 2 ** len(front_end)
-    assert len(seen(side // 2 - 1, front_end, dilations, size)) == width
+    middle = seen(side // 2 - 1, front_end, dilations, size)
+    assert len(middle) == width
+    assert receptive_field(front_end, dilations) == max(middle) - min(middle) + 1
     for row, column in ((side // 2 - 1, side // 2 - 1), (0, side - 1), (2, 5)):
         images = tf.constant(random_images(1, size, size, 3) + 0.1)
         with tf.GradientTape() as tape:

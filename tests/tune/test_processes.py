@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mam_keras.errors import UserError
+from mam_keras.errors import RunError, UserError
 from mam_keras.tune import cluster, trial
 from mam_keras.tune.search_directory import SearchDirectory
 
@@ -55,7 +55,7 @@ def test_a_search_killed_in_its_third_trial_repeats_no_finished_trial(start, tmp
     code, output = ended(start())
     assert code == 0
     assert output.splitlines()[0] == "Carried on: 2 trials are over"
-    assert "trial 2: " not in output
+    assert "trial 2 of 3" not in output
     assert {n: (directory.trial(n) / trial.OUTCOME).stat().st_mtime_ns for n in (1, 2)} == done
     assert {n: (directory.trial(n) / "model.keras").stat().st_mtime_ns for n in (1, 2)} == models
     log = [line for line in (directory.trial(3) / trial.LOG).read_text().splitlines() if line.startswith("epoch")]
@@ -77,7 +77,7 @@ def test_a_chief_and_two_workers_finish_one_search(start, tmp_path):
     code, chiefs = ended(chief)
     assert code == 0
     run = [line.split(":")[0] for output in outputs for line in output.splitlines() if ": loss.lambda" in line]
-    assert sorted(run) == ["trial 1", "trial 2", "trial 3"]  # each by one of them
+    assert sorted(run) == ["trial 1 of 3", "trial 2 of 3", "trial 3 of 3"]  # each by one of them
     found = json.loads(directory.results.read_text())
     assert [one["number"] for one in found["trials"]] == [1, 2, 3]
     best = max(found["trials"], key=lambda one: one["measures"]["balanced_accuracy"])
@@ -112,3 +112,16 @@ def test_roles_are_keras_tuners(monkeypatch):
     assert (cluster.role(), cluster.chief()) == ("chief", "10.0.0.1:8000")
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker7")
     assert cluster.role() == "worker"
+
+
+def test_a_worker_waits_for_the_chief_unless_the_search_is_over(monkeypatch, tmp_path):
+    results = tmp_path / "tuning.json"
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(server.getsockname()[1]))
+        assert cluster.await_chief(results)
+    monkeypatch.setattr(cluster, "PATIENCE", 0.1)
+    with pytest.raises(RunError, match="does not listen"):
+        cluster.await_chief(results)
+    results.touch()
+    assert not cluster.await_chief(results)

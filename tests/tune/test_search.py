@@ -129,6 +129,8 @@ def test_failed_trials_are_shown_and_counted(searching, worked_out, capsys):
     printed = capsys.readouterr().out
     assert printed.count("failed: the loss became nan in epoch 1, step 3") == 2 * len(failed)
     assert printed.count(" best\n") == 1
+    assert f"8 trials, {len(failed)} of which failed" in printed
+    assert json.loads(directory.results.read_text())["failed"] == len(failed)
 
 
 def test_a_search_without_a_completed_trial_fails(searching, worked_out):

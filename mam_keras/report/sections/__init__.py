@@ -7,10 +7,12 @@ Each has NEEDS, the analyses without which it has nothing to show, TITLE, and `s
 SECTIONS = (
     "accuracy",
     "comparison",
+    "explorer",
     "masks",
     "mask_grids",
     "correlations",
     "transformation",
+    "robustness",
     "reconstructions",
     "calibration",
     "subgroups",

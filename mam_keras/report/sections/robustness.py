@@ -15,6 +15,10 @@ METRICS = {
     "balanced_accuracy": "balanced accuracy",
     "average_precision": "average precision",
 }
+GUESSING = (
+    "Dotted: guessing, which is always answering the majority class of training; for balanced accuracy 50 %, for "
+    "average precision the share of positive images."
+)
 TYPICAL = 0.2  # the summary speaks of the sigma next to this one
 DRAWN, ACROSS = 40, 8  # attributes that get a small curve of their own
 _DASHES = ("-", "--", ":", "-.")  # of the values of a; beyond them again from the first
@@ -31,24 +35,39 @@ _LINES = {
 
 def section(run, others):
     """From the analysis `robustness`; `others` are not shown."""
-    found = run.results["robustness"]
-    view = _View(found)
-    reading = (
-        "The same spoiled images for every curve. A pair (a, b) helps only where it beats both controls: leaving the "
-        "masks out (a = 0), and adding one number per attribute to the untouched logits. Pair, control and offsets are "
-        "chosen on spoiled validation images and reported on others. Where accuracy comes near the majority class it "
-        "says nothing; balanced accuracy (50 % = guessing) and average precision do. One training run is one seed: "
-        "intervals cover the images, not training."
+    view = _View(run.results["robustness"])
+    blocks = [*_what_is_missing(view), _overview(view)]
+    if view.chosen:
+        blocks.append(_table(view, view.noise, "robustness-noise", "Under Gaussian noise"))
+    if view.pairs:
+        blocks += [_pairs(view), _gains(view)]
+    blocks += [_attributes(view), _corruptions(view)]
+    if view.chosen:
+        spoiled = [index for name in view.others for index in view.of(name)]
+        blocks.append(_table(view, spoiled, "robustness-others", "Under other corruptions"))
+    return Section("robustness", TITLE, "1905.02719, figure 5", _reading(view), tuple(blocks), tuple(_summary(view)))
+
+
+def _reading(view):
+    text = "Every curve is of the same spoiled images. "
+    if view.pairs and view.chosen:
+        text += (
+            "A pair (a, b) helps only where it beats both controls: leaving out what the masks add (a = 0), and adding "
+            "one number per attribute to the logits of the network as it is (offset). Pair, control and offsets are "
+            "chosen on spoiled validation images and reported on others. "
+        )
+    return text + (
+        "Near the majority class accuracy says nothing; balanced accuracy (50 % = guessing) and average precision do. "
+        "One training run is one seed: intervals cover the images, not training."
     )
-    blocks = [*_why_not(found), _overview(view)]
-    if view.chosen:
-        blocks.append(_table(view, view.of("noise"), "robustness-noise", "Under Gaussian noise"))
-    blocks += [_pairs(view, metric) for metric in METRICS] if view.pairs else []
-    blocks += [_attributes(view), _others(view)]
-    if view.chosen:
-        others = [index for name in CORRUPTIONS if name != "noise" for index in view.of(name)]
-        blocks.append(_table(view, others, "robustness-others", "Under other corruptions"))
-    return Section("robustness", TITLE, "1905.02719, figure 5", reading, tuple(blocks), tuple(_summary(view)))
+
+
+def _what_is_missing(view):
+    reason = view.values["not_chosen"]
+    if reason is not None:
+        yield Missing(f"No best pair and no offsets: {reason}, so nothing can be chosen on them.")
+    if not view.pairs:
+        yield Missing("No pairs (a, b): the attribute heads have no masks, or no pair but the identity is configured.")
 
 
 class _View:
@@ -57,9 +76,11 @@ class _View:
     Attributes:
         kinds: {kind: index of the variant}, of kinds that are there once.
         pairs: indices of the variants with a pair of `analysis.pairs`, the identity left out.
+        bends, scales: the values of b and of a among them.
         chosen: whether anything was chosen on validation.
         noise: the conditions of Gaussian noise, by rising sigma.
         sigmas: theirs.
+        others: names of the other corruptions.
     """
 
     def __init__(self, found):
@@ -67,9 +88,11 @@ class _View:
         self.variants, self.conditions = found.values["variants"], found.values["conditions"]
         self.kinds = {variant["kind"]: index for index, variant in enumerate(self.variants)}
         self.pairs = [index for index, variant in enumerate(self.variants) if variant["kind"] == "pair"]
+        self.bends, self.scales = (sorted({self.variants[index][which] for index in self.pairs}) for which in "ba")
         self.chosen = found.values["not_chosen"] is None
         self.noise = sorted(self.of("noise"), key=lambda index: self.conditions[index][1])
         self.sigmas = [self.conditions[index][1] for index in self.noise]
+        self.others = [name for name in CORRUPTIONS if name != "noise" and self.of(name)]
 
     def of(self, corruption):
         """The conditions of a corruption."""
@@ -91,15 +114,13 @@ class _View:
         conditions = np.array(conditions, int)
         return 100 * self.arrays[metric][conditions, np.broadcast_to(variants, len(self.conditions))[conditions]].T
 
+    def best_gain(self, metric, condition):
+        """What the pair chosen on validation gains over the identity."""
+        return self.estimate(f"{metric}.gain", condition, self.arrays[f"{metric}.best"][condition])
+
     def estimate(self, key, condition, variant=None):
         row = self.arrays[key][condition]
         return Estimate.of(row if variant is None else row[variant])
-
-
-def _why_not(found):
-    reason = found.values["not_chosen"]
-    if reason is not None:
-        yield Missing(f"No best pair and no offsets: {reason}, so nothing can be chosen on them.")
 
 
 def _summary(view):
@@ -109,10 +130,9 @@ def _summary(view):
     typical = min(spoiled, key=lambda index: abs(view.conditions[index][1] - TYPICAL))
     sigma, guess = view.conditions[typical][1], view.values["guess"]["accuracy"]
     accuracy, balanced = (view.estimate(metric, typical, 0) for metric in ("accuracy", "balanced_accuracy"))
-    before = ""
-    if view.sigmas[0] == 0:
-        clean = (100 * view.arrays[metric][view.noise[0], 0, 0] for metric in ("accuracy", "balanced_accuracy"))
-        before = ", from {:.1f} and {:.1f} without noise".format(*clean)
+    clean = [100 * view.arrays[metric][view.noise[0], 0, 0] for metric in ("accuracy", "balanced_accuracy")]
+    known = view.sigmas[0] == 0 and not np.isnan(clean).any()
+    before = ", from {:.1f} and {:.1f} without noise".format(*clean) if known else ""
     yield (
         f"Under Gaussian noise of sigma {sigma:g} the attribute heads keep {wording.percent(accuracy)} accuracy "
         f"(majority class: {100 * guess:.1f}) and {wording.percent(balanced)} balanced accuracy{before}."
@@ -120,84 +140,86 @@ def _summary(view):
     if not view.chosen:
         return
     if view.pairs:
-        yield _verdict(view, spoiled)
+        yield from _verdict(view, spoiled)
     gain = view.estimate("balanced_accuracy.gain", typical, view.kinds["offset"])
+    clean = ""
+    if view.sigmas[0] == 0:
+        offset = view.estimate("balanced_accuracy.gain", view.noise[0], view.kinds["offset"])
+        clean = f", and by {wording.points(offset)} without noise"
     yield (
-        f"One offset of the logits for each attribute, without any transformation, changes balanced accuracy at sigma "
-        f"{sigma:g} by {wording.points(gain)}."
+        f"One offset of the logits for each attribute, without any transformation, changes balanced accuracy by "
+        f"{wording.points(gain)} at sigma {sigma:g}{clean}."
     )
 
 
 def _verdict(view, spoiled):
     """Whether pairs help, and whether a simple control does as well."""
     metric = "balanced_accuracy"
-    gains = [view.estimate(f"{metric}.gain", index, view.arrays[f"{metric}.best"][index]) for index in spoiled]
+    gains = {index: view.best_gain(metric, index) for index in spoiled}
     beyond = [view.estimate(f"{metric}.over_control", index) for index in spoiled]
     helps, wins, loses = (
         sum(wording.differs(one) and sign * one.value > 0 for one in estimates)
-        for estimates, sign in ((gains, 1), (beyond, 1), (beyond, -1))
+        for estimates, sign in ((gains.values(), 1), (beyond, 1), (beyond, -1))
     )
     text = (
-        f"At {helps} of {wording.count(len(spoiled), 'noise level')} the pair (a, b) chosen on validation has a higher "
-        f"balanced accuracy than no transformation"
+        f"At {helps} of {wording.count(len(spoiled), 'noise level')} the pair (a, b) chosen on validation has a "
+        "measurably higher balanced accuracy than no transformation"
     )
     if wins == len(spoiled):
-        return f"{text}, and at all of them a higher one than the better of two simple controls."
-    if wins:
-        return f"{text}; higher than the better of two simple controls it is at {wins}, lower at {loses}."
-    against = "at every level" if loses == len(spoiled) else f"at {loses} of them"
-    simple = f"the better of them is ahead {against}" if loses else "they do as well"
-    return f"{text}; it beats the two simple controls at none: {simple}."
+        yield f"{text}, and at all of them a higher one than the better of two simple controls."
+    elif wins:
+        yield f"{text}; against the better of two simple controls it is ahead at {wins} and behind at {loses}."
+    else:
+        ahead = "at every level" if loses == len(spoiled) else f"at {loses}"
+        controls = f"the better of them is ahead {ahead}" if loses else "they do as well"
+        yield f"{text}; against two simple controls it is ahead at none: {controls}."
+    ranked = {index: view.best_gain("average_precision", index) for index in spoiled}
+    index = max(ranked, key=lambda index: ranked[index].value or 0)
+    if ranked[index].value is not None:
+        yield (
+            "In average precision, which no offset can change, the pair chosen for it gains at most "
+            f"{wording.points(ranked[index])} over no transformation (sigma {view.conditions[index][1]:g})."
+        )
 
 
 def _table(view, conditions, name, caption):
-    titles = ["metric", "corruption", "severity"] if name == "robustness-others" else ["metric", "sigma"]
-    columns = [Column(titles[0]), *(Column(title) for title in titles[1:-1]), Column(titles[-1], "number", 3)]
-    columns += [
-        Column("guess", "percent"),
-        Column("identity", "percent"),
-        Column("best pair"),
-        Column("its value", "percent"),
-        Column("gain over identity, in points", "percent"),
-        Column("best control"),
-        Column("its value", "percent"),
-        Column("pair less control, in points", "percent"),
+    def best(metric, index):
+        return view.arrays[f"{metric}.best"][index]
+
+    def control(metric, index):
+        return view.arrays[f"{metric}.control"][index]
+
+    cells = [
+        (Column("metric"), lambda metric, index: METRICS[metric]),
+        (Column("corruption"), lambda metric, index: CORRUPTIONS[view.conditions[index][0]].title),
+        (Column("severity", "number", 3), lambda metric, index: view.conditions[index][1]),
+        (Column("guessing", "percent"), lambda metric, index: view.values["guess"][metric]),
+        (Column("identity", "percent"), lambda metric, index: view.estimate(metric, index, 0)),
+        (Column("best pair"), lambda metric, index: view.name(best(metric, index))),
+        (Column("its value", "percent"), lambda metric, index: view.estimate(metric, index, best(metric, index))),
+        (Column("gain over identity, in points", "percent"), view.best_gain),
+        (Column("best control"), lambda metric, index: view.name(control(metric, index))),
+        (Column("its value", "percent"), lambda metric, index: view.estimate(metric, index, control(metric, index))),
+        (
+            Column("pair less control, in points", "percent"),
+            lambda metric, index: view.estimate(f"{metric}.over_control", index),
+        ),
     ]
-    rows = []
-    for metric, title in METRICS.items():
-        for index in conditions:
-            corruption, severity = view.conditions[index]
-            best, control = (view.arrays[f"{metric}.{which}"][index] for which in ("best", "control"))
-            rows.append(
-                (
-                    title,
-                    *([CORRUPTIONS[corruption].title] if len(titles) == 3 else []),
-                    severity,
-                    view.values["guess"][metric],
-                    view.estimate(metric, index, 0),
-                    view.name(best),
-                    view.estimate(metric, index, best),
-                    view.estimate(f"{metric}.gain", index, best),
-                    view.name(control),
-                    view.estimate(metric, index, control),
-                    view.estimate(f"{metric}.over_control", index),
-                )
-            )
-    if not view.pairs:  # the identity is the only pair
-        kept = [place for place, column in enumerate(columns) if place not in range(len(titles) + 2, len(titles) + 5)]
-        columns, rows = [columns[place] for place in kept], [tuple(row[place] for place in kept) for row in rows]
-        columns[-1] = Column("identity less control, in points", "percent")
-    resamples = view.values["resamples"]
+    if not view.pairs:  # then the identity stands where the best pair would
+        del cells[5:8]
+    if conditions == view.noise:
+        del cells[1]
+    columns, values = zip(*cells, strict=True)
+    rows = tuple(tuple(value(metric, index) for value in values) for metric in METRICS for index in conditions)
+    counts = view.values["resamples"]
     note = (
-        f"Best pair (the identity among them) and best control chosen by the same metric on "
-        f"{wording.count(view.values['validation_images'], 'validation image')} under the same corruption; the "
-        f"controls are a = 0 and an offset of each attribute's logit, fitted there for the metric. Differences are "
-        f"paired; 95 % intervals from {resamples['accuracy']} resamples, {resamples['average_precision']} for average "
-        "precision. An offset leaves average precision as it is. Guess: always the majority class of training; for "
-        "average precision, chance."
+        "Pair (the identity is among them) and control are chosen by the same metric on "
+        f"{wording.count(view.values['validation_images'], 'validation image')} under the same corruption. The "
+        "controls: a = 0, and an offset of each attribute's logit, which is fitted there for the metric and leaves "
+        f"average precision as it is. Differences are paired; 95 % intervals from {counts['accuracy']} resamples, from "
+        f"{counts['average_precision']} for average precision."
     )
-    text = f"{caption}: the best pair and the best control, chosen on validation."
-    return Table(name, text, tuple(columns), tuple(rows), note)
+    return Table(name, f"{caption}: best pair and best control, chosen on validation.", columns, rows, note)
 
 
 def _overview(view):
@@ -210,54 +232,82 @@ def _overview(view):
             _guess(one, view, metric)
             one.set_title(f"{title}, %")
             one.set_xlabel("sigma")
-        canvas.legend(*_legend(axes[0]), loc="outside lower center", ncols=3)
-    clipped = f"{len(view.sigmas)} levels of noise"
-    alternative = f"Three diagrams over {clipped}. The table below has the numbers."
+        canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return Figure(
         "robustness-overview",
         figures.svg(canvas, "robustness-overview"),
         "Means over the attributes under Gaussian noise on the prepared image, with 95 % intervals. Sigma is the "
-        "standard deviation, where black is 0 and white is 1.",
-        alternative,
+        f"standard deviation, where black is 0 and white is 1. {GUESSING}",
+        "; ".join(_in_words(view, metric, view.noise) for metric in METRICS) + ".",
     )
 
 
-def _pairs(view, metric):
-    """A panel for each b, a line for each a."""
-    bends = sorted({view.variants[index]["b"] for index in view.pairs})
-    scales = sorted({view.variants[index]["a"] for index in view.pairs})
-    across = min(4, len(bends))
-    down = -(-len(bends) // across)
-    name = f"robustness-pairs-{metric.replace('_', '-')}"
+def _in_words(view, metric, conditions):
+    return f"{METRICS[metric].capitalize()} of the identity: " + ", ".join(
+        f"{view.curve(metric, 0, [index])[0, 0]:.1f} % at {view.conditions[index][1]:g}" for index in conditions
+    )
+
+
+def _pairs(view):
+    """All pairs together, as in the paper: colour by b, dashes by a."""
+    with figures.style():
+        canvas, axes = figures.canvas(7.2, 3.3, ncols=3)
+        for one, (metric, title) in zip(axes, METRICS.items(), strict=True):
+            one.plot(view.sigmas, view.curve(metric, 0, view.noise)[0], color=figures.INK, linewidth=2)
+            for index in view.pairs:
+                color, dash = _look(view, index)
+                one.plot(view.sigmas, view.curve(metric, index, view.noise)[0], dash, color=color, linewidth=1)
+            _guess(one, view, metric)
+            one.set_title(f"{title}, %")
+            one.set_xlabel("sigma")
+        entries = {"identity": Line2D((), (), color=figures.INK, linewidth=2)}
+        entries |= {f"b = {b:g}": Line2D((), (), color=_color(number)) for number, b in enumerate(view.bends)}
+        entries |= _dashes(view.scales)
+        canvas.legend(entries.values(), entries, loc="outside lower center", ncols=5)
+    return Figure(
+        "robustness-pairs",
+        figures.svg(canvas, "robustness-pairs"),
+        f"Every pair (a, b) under Gaussian noise. What a pair changes, with intervals, is drawn beneath. {GUESSING}",
+        f"{len(view.pairs)} curves beside the identity, for each of three metrics.",
+    )
+
+
+def _gains(view):
+    """What each pair changes, in points: a row for each metric, a panel for each b, dashes by a."""
     with figures.style():
         canvas, axes = figures.canvas(
-            7.2, 0.9 + 1.9 * down, nrows=down, ncols=across, sharex=True, sharey=True, squeeze=False
+            7.2, 5.2, nrows=len(METRICS), ncols=len(view.bends), sharex=True, sharey="row", squeeze=False
         )
-        for one in axes.flat[len(bends) :]:
-            one.set_visible(False)
-        for number, (one, b) in enumerate(zip(axes.flat, bends, strict=False)):
-            color = figures.COLORS[number % len(figures.COLORS)]
-            _draw(one, view.sigmas, view.curve(metric, 0, view.noise), figures.INK, "-", "identity")
-            for index in view.pairs:
-                if view.variants[index]["b"] == b:
-                    scale = scales.index(view.variants[index]["a"])
-                    dash, shade = _DASHES[scale % len(_DASHES)], f"a = {scales[scale]:g}"
-                    _draw(one, view.sigmas, view.curve(metric, index, view.noise), color, dash, shade)
-            _guess(one, view, metric)
+        for row, (metric, title) in zip(axes, METRICS.items(), strict=True):
+            row[0].set_ylabel(title)
+            for one, b in zip(row, view.bends, strict=True):
+                one.axhline(0, color=figures.INK, linewidth=0.8)
+                for index in view.pairs:
+                    if view.variants[index]["b"] == b:
+                        color, dash = _look(view, index)
+                        _draw(one, view.sigmas, view.curve(f"{metric}.gain", index, view.noise), color, dash)
+        for one, b in zip(axes[0], view.bends, strict=True):
             one.set_title(f"b = {b:g}")
-            one.label_outer()
         for one in axes[-1]:
             one.set_xlabel("sigma")
-        for one in axes[:, 0]:
-            one.set_ylabel(f"{METRICS[metric]}, %")
-        handles, labels = _legend(*axes.flat)
-        canvas.legend(map(_inked, handles), labels, loc="outside lower center", ncols=6)
-    return Figure(
-        name,
-        figures.svg(canvas, name),
-        f"Every pair's {METRICS[metric]} under Gaussian noise, one panel for each b, with 95 % intervals.",
-        f"{len(view.pairs)} curves in {len(bends)} panels, each beside the identity.",
+        entries = _dashes(view.scales)
+        canvas.legend(entries.values(), entries, loc="outside lower center", ncols=5)
+    most = (
+        f"{title}: {view.name(index)} gains most, {100 * gain:+.1f} points"
+        for metric, title in METRICS.items()
+        for index, gain in [max(_means_of_gains(view, metric).items(), key=lambda item: np.nan_to_num(item[1]))]
     )
+    return Figure(
+        "robustness-gains",
+        figures.svg(canvas, "robustness-gains"),
+        "What each pair gains over the identity under Gaussian noise, in points, with paired 95 % intervals.",
+        f"In the mean over the noise levels: {'; '.join(most)}.",
+    )
+
+
+def _means_of_gains(view, metric):
+    """{pair: its gain over the identity, mean over the noise levels}."""
+    return {index: view.arrays[f"{metric}.gain"][view.noise, index, 0].mean() for index in view.pairs}
 
 
 def _attributes(view):
@@ -281,24 +331,25 @@ def _attributes(view):
             axes.plot((0, end), (50, 50), ":", color=figures.INK, linewidth=0.5)
             for label, (variants, color, dash) in lines.items():
                 curve = values[range(len(view.noise)), variants, k]
-                axes.plot(view.sigmas, curve, dash, color=color, label=label, linewidth=1, marker=".", markersize=2)
+                mark = "." if len(curve) == 1 else None
+                axes.plot(view.sigmas, curve, dash, color=color, label=label, linewidth=1, marker=mark)
             axes.set(xlim=(-0.03 * end, 1.03 * end), ylim=(bottom, 101))
             axes.set_title(figures.short(names[k], 17), fontsize=6, pad=2, parse_math=False)
-        canvas.legend(*_legend(grid[0, 0]), loc="outside lower center", ncols=3, fontsize=7)
+        canvas.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=7)
     part = "" if len(names) <= DRAWN else f" The first {DRAWN} of {len(names)}."
     return Figure(
         "robustness-attributes",
         figures.svg(canvas, "robustness-attributes"),
-        f"Balanced accuracy of each attribute ({bottom:.0f} to 101 %, upwards; dotted: 50 %, guessing) over sigma (0 to "
-        f"{end:g}). Pair and control are those that are best in the mean over attributes.{part}",
+        f"Balanced accuracy of each attribute ({bottom:.0f} to 101 %, upwards; dotted: 50 %, guessing) over sigma (0 "
+        f"to {end:g}). Pair and control are those that are best in the mean over attributes.{part}",
         f"{shown} small diagrams.",
     )
 
 
-def _others(view):
+def _corruptions(view):
     """Balanced accuracy under every other corruption, from clean images on."""
     metric = "balanced_accuracy"
-    names = [name for name in CORRUPTIONS if name != "noise" and view.of(name)]
+    names = view.others
     clean = view.noise[:1] if view.sigmas[0] == 0 else []
     with figures.style():
         canvas, axes = figures.canvas(7.2, 3.1, ncols=len(names), sharey=True, squeeze=False)
@@ -312,19 +363,19 @@ def _others(view):
             one.set_xticks(range(len(conditions)), ["clean"] * len(clean) + severities)
             one.set_title(CORRUPTIONS[name].title)
         axes[0, 0].set_ylabel("balanced accuracy, %")
-        canvas.legend(*_legend(axes[0, 0]), loc="outside lower center", ncols=3)
+        canvas.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     units = "; ".join(f"{CORRUPTIONS[name].title}: {CORRUPTIONS[name].unit}" for name in names)
     return Figure(
         "robustness-corruptions",
         figures.svg(canvas, "robustness-corruptions"),
-        f"Balanced accuracy under other corruptions, with 95 % intervals. {units}.",
-        f"{len(names)} diagrams.",
+        f"Balanced accuracy under other corruptions, with 95 % intervals. {units}. {GUESSING}",
+        "The table below has the numbers." if view.chosen else f"{len(names)} diagrams.",
     )
 
 
-def _draw(axes, places, curve, color, dash, label):
+def _draw(axes, places, curve, color, dash, label=None):
     value, low, high = curve
-    axes.plot(places, value, dash, color=color, label=label, marker=".", markersize=3)
+    axes.plot(places, value, dash, color=color, label=label, marker="." if len(value) == 1 else None)
     if not np.isnan(low).all():
         axes.fill_between(places, low, high, color=color, alpha=0.13, linewidth=0)
 
@@ -332,18 +383,22 @@ def _draw(axes, places, curve, color, dash, label):
 def _guess(axes, view, metric):
     guess = view.values["guess"][metric]
     if guess is not None:
-        axes.axhline(100 * guess, color=figures.INK, linewidth=0.8, linestyle=(0, (1, 2)), label="guess")
+        axes.axhline(100 * guess, color=figures.INK, linewidth=0.8, linestyle=(0, (1, 2)), label="guessing")
 
 
-def _legend(*axes):
-    """Handles and labels of several axes, each label once."""
-    found = {}
-    for one in axes:
-        for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    return list(found.values()), list(found)
+def _color(number):
+    return figures.COLORS[number % len(figures.COLORS)]
 
 
-def _inked(handle):
-    """A line as in the diagrams, but in no panel's colour."""
-    return Line2D((), (), color=figures.INK, linestyle=handle.get_linestyle(), linewidth=handle.get_linewidth())
+def _look(view, index):
+    """Colour and dash of a pair."""
+    b, a = view.bends.index(view.variants[index]["b"]), view.scales.index(view.variants[index]["a"])
+    return _color(b), _DASHES[a % len(_DASHES)]
+
+
+def _dashes(scales):
+    """Entries of a legend for the values of a."""
+    return {
+        f"a = {a:g}": Line2D((), (), color=figures.INK, linestyle=_DASHES[number % len(_DASHES)])
+        for number, a in enumerate(scales)
+    }

@@ -1,6 +1,6 @@
 """Encoded images inside a graph: decoded and prepared as `data.images` does, without raising, in bounded memory.
 
-A server gets whatever its callers send. Knows neither the model nor who asks.
+A server gets whatever its callers send, a report whatever lies in a folder. Knows neither the model nor who asks.
 """
 
 import tensorflow as tf

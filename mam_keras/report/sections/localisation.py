@@ -1,0 +1,299 @@
+"""Whether an attribute's map falls where the attribute is, beside simple controls on the same images."""
+
+import numpy as np
+
+from mam_keras.analysis.localisation import MOST, SMALL, WIDTH
+from mam_keras.analysis.true_positives import LEAST
+from mam_keras.report import figures, wording
+from mam_keras.report.blocks import Cell, Column, Estimate, Figure, Gallery, Missing, Paragraph, Section, Table
+
+NEEDS = ("localisation",)
+TITLE = "Localisation"
+NAMES = {
+    "map": "map",
+    "grad_cam": "Grad-CAM",
+    "untrained": "random weights",
+    "blob": "centre blob",
+    "uniform": "chance",
+}
+_WHERE = {
+    "exact": "drawn regions",
+    "parts": "part masks",
+    "boxes": "boxes around the mean landmarks",
+}
+_WHAT = {
+    "exact": "the pixels that change when the attribute alone is put into the picture or taken out of it",
+    "parts": "the pixels of the parts that the attribute shows on, as people marked them; pixels outside the marked "
+    "square count for nothing",
+    "boxes": "boxes around where eyes, nose and mouth are on average: rough, and the same on every image",
+}
+_SHOWN = 48  # attributes that get a picture
+_GLOW, _EDGE = np.array([255, 140, 0]), np.array([90, 220, 255])  # the map, the region's outline
+
+
+def section(run, others):
+    """From the analysis `localisation` of the run and of those it is compared with."""
+    found = run.results["localisation"]
+    views = [_View(found, name) for name in found.values["sets"]]
+    blocks = [Paragraph(_method(found.values["methods"]))]
+    for view in views:
+        blocks += _blocks(view)
+    blocks += [_compared(view, run, others) for view in views if len(view.reported) and others]
+    blocks += [_pictures(view) for view in views if len(view.reported)][:1]
+    summary = [sentence for view in views if len(view.reported) for sentence in _summary(view)]
+    return Section("localisation", TITLE, "", _reading(run, found), tuple(blocks), tuple(summary))
+
+
+class _View:
+    """The result for one set of regions, by names.
+
+    Attributes:
+        reported: indices of the attributes with enough true positives.
+        methods: M of them, "map" first.
+    """
+
+    def __init__(self, found, name):
+        self.name, self.values, self._arrays = name, found.values[name], found.arrays
+        self.attributes, self.methods = found.values["attributes"], found.values["methods"]
+        self.reported = np.flatnonzero(~np.isnan(self["area"]))
+
+    def __getitem__(self, key):
+        return self._arrays[f"{self.name}.{key}"]
+
+    def mean(self, measure, method):
+        return Estimate.of(self[f"{measure}.mean"][self.methods.index(method)])
+
+    def gain(self, measure, method):
+        """Of the map over another method."""
+        return Estimate.of(self[f"{measure}.difference.mean"][self.methods.index(method) - 1])
+
+
+def _reading(run, found):
+    size = run.config.data.image_size
+    side, seen = run.config.model.feature_size(size), found.values["seen"]
+    return (
+        "A map is what each position of the feature map adds to an attribute's logit, as far as it is positive. Energy "
+        "ratio: the share of the map that lies in the attribute's region, over the region's share of the image; 1 is "
+        "chance. Pointing game: how often the block of pixels under the map's highest position meets the region. A "
+        f"position is one of {side} x {side} and sees a square of {seen} pixels of an image of {size}: what it answers "
+        "to need not lie under it."
+    )
+
+
+def _method(methods):
+    text = (
+        f"On the first {MOST} true positives of each attribute (it is there, and the attribute head finds it); "
+        f"attributes with fewer than {LEAST} are not reported. All methods are measured on the same images, in blocks "
+        "of pixels, one per position. Controls: "
+    )
+    if "grad_cam" in methods:
+        text += "Grad-CAM on the multi-label head of the same network; "
+    return text + (
+        "the same kind of map of a network of this configuration with random weights; and a Gaussian blob in the "
+        f"middle of every image, its standard deviation {100 * WIDTH:.0f} % of its side."
+    )
+
+
+def _blocks(view):
+    if not len(view.reported):
+        yield Missing(f"No attribute has {LEAST} true positives with a region among the {_WHERE[view.name]}.")
+        return
+    yield _dots(view)
+    yield _means(view)
+    yield _table(view)
+
+
+def _summary(view):
+    ratio, pointing = view.mean("ratio", "map"), view.mean("pointing", "map")
+    yield (
+        f"By {_WHERE[view.name]}, maps put {_times(ratio)} as much of themselves where the attribute is as chance "
+        f"would, and their highest point meets it in {wording.percent(pointing, 0)} of the images "
+        f"({wording.count(len(view.reported), 'attribute')}). {_verdict(view)}"
+    )
+    small = view.values["small"]
+    if len(small) < len(view.reported) and small:
+        small_ratio, small_pointing = (Estimate.of(view[f"small.{name}.mean"][0]) for name in ("ratio", "pointing"))
+        yield (
+            f"For the {wording.count(len(small), 'attribute')} whose region is under {100 * SMALL:.0f} % of the image: "
+            f"{_times(small_ratio)} and {wording.percent(small_pointing, 0)}."
+        )
+    if small:
+        least = min(view.reported, key=lambda k: (view.attributes[k] not in small, view["ratio"][k, 0, 0]))
+        yield f"The least energy ratio of them has {view.attributes[least]}, {view['ratio'][least, 0, 0]:.1f}."
+
+
+def _verdict(view):
+    """Which controls do as well or better in the mean, in one sentence."""
+    better, equal = [], []
+    for method in view.methods[1:]:
+        if wording.differs(gain := view.gain("ratio", method)):
+            if gain.value < 0:
+                better.append(f"{NAMES[method]} ({view.mean('ratio', method).value:.1f})")
+        else:
+            equal.append(f"{NAMES[method]} ({view.mean('ratio', method).value:.1f})")
+    if not better and not equal:
+        return "Every control does worse."
+    parts = [f"does better: {', '.join(better)}"] * bool(better) + [f"does as well: {', '.join(equal)}"] * bool(equal)
+    return f"By energy a simple control {'; '.join(parts)}."
+
+
+def _times(estimate):
+    ends = "" if estimate.low is None else f" ({estimate.low:.1f} to {estimate.high:.1f})"
+    return f"{estimate.value:.1f} times{ends}"
+
+
+def _dots(view):
+    """Both measures of every attribute, the map with its interval among the controls."""
+    order = view.reported[np.argsort(view["ratio"][view.reported, 0, 0])]
+    canvas, axes = figures.canvas(7.2, 1.1 + 0.17 * len(order), ncols=2, sharey=True)
+    places = np.arange(len(order))
+    for ax, measure, scale, title in zip(
+        axes, ("ratio", "pointing"), (1, 100), ("energy ratio", "pointing game, %"), strict=True
+    ):
+        for number, method in enumerate(view.methods):
+            values = scale * view[measure][order, number]
+            color = figures.INK if method == "uniform" else figures.COLORS[number]
+            if method == "map":
+                ax.hlines(places, values[:, 1], values[:, 2], color=color, linewidth=1.2)
+            marker = "|" if method == "uniform" else "o"
+            ax.plot(
+                values[:, 0], places, marker, color=color, markersize=5 if number == 0 else 3.5, label=NAMES[method]
+            )
+        ax.set_xlim(left=0)
+        ax.set_xlabel(title)
+        ax.grid(axis="y", linewidth=0.3, alpha=0.5)
+        ax.tick_params(axis="y", length=0)
+    names = [figures.short(view.attributes[k], 24) for k in order]
+    axes[0].set_yticks(places, labels=names, fontsize=8, parse_math=False)
+    canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(view.methods), fontsize=8)
+    name = f"localisation-{view.name}-attributes"
+    ratio = view["ratio"][order, 0, 0]
+    return Figure(
+        name,
+        figures.svg(canvas, name),
+        f"By {_WHERE[view.name]}: {_WHAT[view.name]}. The map with its 95 % interval, and the controls on the same "
+        "images.",
+        f"{len(order)} attributes; the map's energy ratio goes from {ratio[0]:.2f} ({view.attributes[order[0]]}) to "
+        f"{ratio[-1]:.2f} ({view.attributes[order[-1]]}).",
+    )
+
+
+def _means(view):
+    rows = []
+    for method in view.methods:
+        row = [NAMES[method]]
+        for measure in ("ratio", "pointing", "peak"):
+            row.append(view.mean(measure, method))
+            if measure != "peak":
+                row.append(None if method == "map" else view.gain(measure, method))
+        rows.append(tuple(row))
+    columns = (
+        Column("method"),
+        Column("energy ratio", "number", 2),
+        Column("map minus this", "number", 2),
+        Column("pointing game", "percent"),
+        Column("map minus this, in points", "percent"),
+        Column("of the highest block", "percent"),
+    )
+    note = (
+        "Differences are paired: the same images in every resample. Of the highest block: which share of its pixels is "
+        "in the region. One training run is one seed."
+    )
+    caption = (
+        f"By {_WHERE[view.name]}: means over {wording.count(len(view.reported), 'attribute')}, with 95 % intervals."
+    )
+    return Table(f"localisation-{view.name}-means", caption, columns, tuple(rows), note)
+
+
+def _table(view):
+    controls = [NAMES[method] for method in view.methods[1:]]
+    columns = [Column("attribute"), Column("images", "integer"), Column("region", "percent")]
+    columns += [Column("energy ratio", "number", 2), *(Column(name, "number", 2) for name in controls[:-1])]
+    columns += [
+        Column("pointing game", "percent", 0),
+        *(Column(f"{name}: pointing", "percent", 0) for name in controls),
+    ]
+    rows = []
+    for k in view.reported:
+        row = [view.attributes[k], int(view["count"][k]), float(view["area"][k])]
+        row += [Estimate.of(view["ratio"][k, 0]), *map(float, view["ratio"][k, 1:-1, 0])]
+        row += [Estimate.of(view["pointing"][k, 0]), *map(float, view["pointing"][k, 1:, 0])]
+        rows.append(tuple(row))
+    caption = f"By {_WHERE[view.name]}: every attribute."
+    note = "Region: its mean share of the image. Chance has the energy ratio 1."
+    return Table(f"localisation-{view.name}", caption, tuple(columns), tuple(rows), note)
+
+
+def _compared(view, run, others):
+    """Every run's own maps on its own true positives."""
+    rows, missing = [_of_run(run, view, run.results["localisation"])], []
+    for other in others:
+        found = other.results.get("localisation")
+        if found is None or view.name not in found.values["sets"]:
+            missing.append(f"{other.name} ({other.missing.get('localisation', f'no {_WHERE[view.name]}')})")
+        elif len((its := _View(found, view.name)).reported):
+            rows.append(_of_run(other, its, found))
+    columns = (
+        Column("run"),
+        Column("masks"),
+        Column("pixels seen", "integer"),
+        Column("share of positions pooled", "percent", 0),
+        Column("attributes", "integer"),
+        Column("energy ratio", "number", 2),
+        Column("pointing game", "percent"),
+        Column("Grad-CAM: energy ratio", "number", 2),
+    )
+    note = "Each run on its own true positives, means over its own attributes. `common` is one mask for all channels, "
+    note += "what CAM, Grad-CAM and attention branch networks have."
+    if missing:
+        note += f" Not measured: {'; '.join(missing)}."
+    caption = f"By {_WHERE[view.name]}: maps of the runs compared, with 95 % intervals."
+    return Table(f"localisation-{view.name}-runs", caption, columns, tuple(rows), note)
+
+
+def _of_run(run, view, found):
+    model = run.config.model
+    cam = view.mean("ratio", "grad_cam") if "grad_cam" in view.methods else None
+    return (
+        run.name,
+        model.masks,
+        found.values["seen"],
+        model.pooled_share,
+        len(view.reported),
+        view.mean("ratio", "map"),
+        view.mean("pointing", "map"),
+        cam,
+    )
+
+
+def _pictures(view):
+    cells = []
+    for k in view.reported[:_SHOWN]:
+        maps, region, name = view["maps"][k], view["regions"][k], view.attributes[k]
+        picture = np.concatenate([_overlay(view["images"][k], one, region) for one in maps], axis=1)
+        y, x = np.unravel_index(maps[0].argmax(), maps[0].shape)
+        rows, columns = maps[0].shape
+        alternative = f"{name} on {view['ids'][k]}: the map is highest at row {y}, column {x} of {rows} x {columns}."
+        cells.append(Cell(figures.png(picture, colors=128), name, alternative))
+    left = "On the left the map, on the right Grad-CAM, each" if len(maps) > 1 else "The map is drawn"
+    caption = (
+        "Each attribute's first true positive in the order of the split, in grey, the map over it in orange, and the "
+        f"edge of the region in blue ({_WHERE[view.name]}). {left} relative to its highest value."
+    )
+    return Gallery("localisation-pictures", caption, (("", tuple(cells)),), 100 * len(maps))
+
+
+def _overlay(image, amount, region):
+    """Blocks of the map, uint8 (H, W), over the image, uint8 (S, S, 3), in grey, and the region's edge; enlarged."""
+    size = len(image) * max(1, 128 // len(image))
+    image, amount, region = (
+        array.repeat(size // len(array), axis=0).repeat(size // array.shape[1], axis=1)
+        for array in (image, amount, region)
+    )
+    grey = image.mean(axis=-1, keepdims=True) * 0.75
+    lit = grey + 0.75 * amount[..., None] / 255 * (_GLOW - grey)
+    inner = region.copy()
+    for axis in (0, 1):
+        for step in (-1, 1):
+            inner &= np.roll(region, step, axis)
+    return np.where((region & ~inner)[..., None], _EDGE, np.rint(lit)).astype(np.uint8)

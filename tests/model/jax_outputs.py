@@ -1,0 +1,59 @@
+"""`python jax_outputs.py IN OUT` on Keras's JAX backend, TensorFlow hidden: one training step's values and gradients.
+
+IN is an .npz that `test_jax_backend.py` writes; OUT has what this backend computes from the same weights and images.
+"""
+
+import json
+import os
+import sys
+
+os.environ["KERAS_BACKEND"] = "jax"
+sys.modules["tensorflow"] = None  # as where it is not installed: importing it is an error
+
+import jax  # noqa: E402
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from keras import ops  # noqa: E402
+
+from mam_keras import config, model  # noqa: E402
+from mam_keras.model.losses import ReconstructionError, SummedCrossentropy  # noqa: E402
+
+
+def main(given, out):
+    with np.load(given) as arrays:
+        arrays = dict(arrays)
+    settings = config.check(json.loads(str(arrays["config"])), "given")
+    network = model.build(settings, [f"attribute {k}" for k in range(arrays["labels"].shape[1])])
+    network.set_weights([arrays[f"weight.{index}"] for index in range(len(network.weights))])
+    found = {f"probability.{name}": value for name, value in network(arrays["images"]).items()}
+    inner = model.parts(network)
+    found |= {f"inner.{name}": value for name, value in inner(arrays["images"]).items()}
+    heads = network.get_layer("attribute_scores")
+    found["transformed"] = heads.scores(found["inner.features"], 2.0, 3.0)
+    found["explained"] = heads.explain(found["inner.features"], 2.0, 3.0)[1]
+
+    crossentropy = SummedCrossentropy([(1.0, 2.0)] * arrays["labels"].shape[1], from_logits=True)
+    error = ReconstructionError(model.assembly.reconstruction_divisor(settings))
+
+    def loss(trained, others):
+        outputs, others, penalties = inner.stateless_call(
+            trained, others, arrays["images"], training=True, return_losses=True
+        )
+        terms = [
+            crossentropy(arrays["labels"], outputs["attribute_logits"]),
+            crossentropy(arrays["labels"], outputs["multi_label_logits"]),
+            4.0 * error(arrays["images"], outputs["reconstruction"]),
+            *penalties,
+        ]
+        return sum(terms), (ops.stack(terms[:3]), others)
+
+    variables = ([v.value for v in variables] for variables in (inner.trainable_variables, inner.non_trainable_variables))
+    (total, (terms, others)), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(*variables)
+    found |= {"loss": total, "terms": terms}
+    found |= {f"gradient.{v.path}": g for v, g in zip(inner.trainable_variables, gradients, strict=True)}
+    found |= {f"statistics.{v.path}": o for v, o in zip(inner.non_trainable_variables, others, strict=True)}
+    np.savez(out, backend=keras.backend.backend(), **{name: np.asarray(value) for name, value in found.items()})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
