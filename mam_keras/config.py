@@ -171,13 +171,15 @@ class Range(Section):
 
 
 class Tune(Section):
-    """What `tune` searches for, on the validation images."""
+    """What `tune` searches for, measured on the validation images (`tune/measures.py`)."""
 
     space: Annotated[dict[Text, Range], Field(min_length=1)] = {"loss.lambda": Range(low=1e-8, high=1e-4)}
     oracle: Literal["random", "bayesian", "hyperband"] = "random"
     trials: Count | None = None  # 10 when left out; of hyperband at most so many, and all it needs when left out
     epochs: Count | None = None  # of a trial, of hyperband's longest trials; training.epochs when left out
-    objective: Literal["balanced_accuracy", "noise_robustness", "localisation"] = "balanced_accuracy"
+    objective: Literal["balanced_accuracy", "noise_robustness", "localisation"] = (
+        "balanced_accuracy"  # tune/measures.py
+    )
 
     @model_validator(mode="after")
     def _possible(self):

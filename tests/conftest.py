@@ -51,7 +51,8 @@ def train_small(tmp_path_factory):
             },
         }
         for section, keys in changes.items():
-            values[section] = values[section] | keys if isinstance(values.get(section), dict) else keys
+            changes_some = isinstance(values.get(section), dict) and "source" not in keys  # another source is all new
+            values[section] = values[section] | keys if changes_some else keys
         settings = config.check(values, "train_small")
         directory = RunDirectory(tmp_path_factory.mktemp("run") / "small")
         with directory.open(settings, overwrite=False), warnings.catch_warnings():

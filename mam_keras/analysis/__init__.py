@@ -24,6 +24,9 @@ ANALYSES = (
     "examples",
     "reconstructions",
     "robustness",
+    "localisation",
+    "faithfulness",
+    "toggling",
 )
 
 

@@ -59,13 +59,14 @@ def compute(run):
         features, scores, logits = (array.numpy() for array in score(batch))
         chosen = true_positives.first((logits >= 0) & images.labels[rows], taken, MOST)
         before[rows] = np.where(chosen, logits, np.nan)
-        for method, after in _covered(batch.numpy(), scores, chosen, positions[0], (config.seed, rows.start), score):
+        random = np.stack([_random(config.seed, row).random(positions[1]) for row in range(rows.start, rows.stop)])
+        for method, after in _covered(batch.numpy(), scores, chosen, highest(random, positions[0]), score):
             losses["covering"][rows, :, COVERED.index(method)] = np.where(chosen, logits - after, np.nan)
             losses["missed"][rows, :, COVERED.index(method)] = np.where(chosen, after < 0, np.nan)
-        random = np.random.default_rng((config.seed, rows.start, 1))
         for k in np.flatnonzero(chosen.any(axis=0)):
             at = np.flatnonzero(chosen[:, k])
-            drawn = random.random((len(at), DRAWS, channels[1])).argsort(axis=-1) < channels[0]
+            random = [_random(config.seed, row, k).random((DRAWS, channels[1])) for row in rows.start + at]
+            drawn = highest(np.stack(random), channels[0])
             losses["channels"][rows.start + at, k] = remove(features[at], k, drawn.astype(np.float32))
     units = np.arange(shape[0]) if images.groups is None else images.groups
     count = (~np.isnan(before)).sum(axis=0)
@@ -102,12 +103,19 @@ def nearness(grid):
     return -(y[:, None] ** 2 + x**2).ravel()
 
 
-def _covered(images, scores, chosen, count, seed, score):
-    """For each of `COVERED` the logits (n, K) of the chosen pairs of image and attribute, once covered."""
-    grid, positions = scores.shape[1:3], scores.shape[1] * scores.shape[2]
+def _random(*seed):
+    """Of one image, or of one image and attribute: the same whatever the batches."""
+    return np.random.default_rng(seed)
+
+
+def _covered(images, scores, chosen, random, score):
+    """For each of `COVERED` the logits (n, K) of the chosen pairs of image and attribute, once covered.
+
+    `random`: bool (n, H W), the blocks drawn for each image.
+    """
+    grid, count = scores.shape[1:3], random[0].sum()
     wanted = np.flatnonzero(chosen.any(axis=1))
-    tops = highest(np.moveaxis(scores.reshape(len(images), positions, -1), 1, 2), count)
-    random = highest(np.random.default_rng(seed).random((len(images), positions)), count)
+    tops = highest(np.moveaxis(scores.reshape(*random.shape, -1), 1, 2), count)
     centre = np.broadcast_to(highest(nearness(grid), count), random.shape)
 
     def logits(rows, blocks):

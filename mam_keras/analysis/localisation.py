@@ -150,7 +150,7 @@ def _localise(run, where, methods, look):
     from mam_keras.analysis.network import stream
 
     grid, names = run.network.grid, run.attributes
-    shape, seen = (len(where.images), len(names)), methods[: 2 if "grad_cam" in methods else 1]
+    shape, drawn = (len(where.images), len(names)), 2 if "grad_cam" in methods else 1
     measured = np.full((len(MEASURES), *shape, len(methods)), np.nan, np.float32)
     area, taken = np.full(shape, np.nan, np.float32), np.zeros(len(names), int)
     size = where.images.images.shape[1:3]
@@ -158,7 +158,7 @@ def _localise(run, where, methods, look):
         "ids": np.zeros(len(names), where.images.ids.astype(str).dtype),
         "images": np.zeros((len(names), *size, 3), np.uint8),
         "regions": np.zeros((len(names), *size), bool),
-        "maps": np.zeros((len(names), len(seen), *grid), np.uint8),
+        "maps": np.zeros((len(names), drawn, *grid), np.uint8),
     }
     for rows, batch in stream(where.images, run.config.evaluation.batch_size, "Localisation"):
         logits, maps = look(batch)
@@ -174,7 +174,7 @@ def _localise(run, where, methods, look):
                 highest = np.maximum(maps[place, k].max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
                 pictures["ids"][k], pictures["images"][k] = where.images.ids[row], where.images.images[row]
                 pictures["regions"][k] = region
-                pictures["maps"][k] = np.rint(255 * maps[place, k] / highest)[: len(seen)]
+                pictures["maps"][k] = np.rint(255 * maps[place, k] / highest)[:drawn]
             area[row, k] = inside.sum() / counted.sum()
             measured[:, row, k] = measure(maps[place, k], inside, counted)
     units = np.arange(shape[0]) if where.images.groups is None else where.images.groups

@@ -32,7 +32,7 @@ def load(settings: config.CelebAData) -> Source:
     are, no image is for training, or none is in the folder.
     """
     directory = Path(settings.directory)
-    folder = _image_folder(directory)
+    folder = _image_folder(directory, "data.directory")
     path, attributes, rows = _attributes(directory)
     partition_path, partition = _partition(directory)
     _expect_rows(path, rows.lines, partition_path, partition)
@@ -47,9 +47,12 @@ def load(settings: config.CelebAData) -> Source:
     return Source(tuple(attributes), splits, notes if unlisted else ())
 
 
-def load_undivided(directory: Path) -> tuple[Path, tuple[str, ...], Split]:
-    """Of a folder in this layout but for the partition: where its images are, the attributes, all images."""
-    folder = _image_folder(directory)
+def load_undivided(directory: Path, key: str) -> tuple[Path, tuple[str, ...], Split]:
+    """Of a folder in this layout but for the partition: where its images are, the attributes, all images.
+
+    Raises `UserError` as `load` does; `key` is the setting that names the folder.
+    """
+    folder = _image_folder(directory, key)
     _, attributes, rows = _attributes(directory)
     return folder, tuple(attributes), rows.splits(folder, np.full(len(rows.lines), "test"), None)["test"]
 
@@ -86,10 +89,10 @@ def mean_landmarks(directory: Path, ids: np.ndarray) -> dict[str, tuple[float, f
     return dict(zip(points, map(tuple, (total / len(ids)).reshape(-1, 2).tolist()), strict=True))
 
 
-def _image_folder(directory: Path) -> Path:
+def _image_folder(directory: Path, key: str) -> Path:
     if not directory.is_dir():
         received = "a file" if directory.exists() else "no such folder"
-        raise UserError(f"{directory}: expected the folder of CelebA (data.directory). Received: {received}")
+        raise UserError(f"{directory}: expected the folder of CelebA ({key}). Received: {received}")
     folder = directory / "img_align_celeba"
     if not folder.is_dir():
         held = sorted(entry.name for entry in directory.iterdir())

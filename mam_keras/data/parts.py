@@ -38,7 +38,7 @@ class Parts:
 
     def __init__(self, directory: str | Path):
         directory = Path(directory)
-        self._images, self.attributes, self.split = load_undivided(directory)
+        self._images, self.attributes, self.split = load_undivided(directory, "analysis.parts")
         self._masks = directory / "masks"
         path = directory / "classes.json"
         try:

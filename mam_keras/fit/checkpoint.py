@@ -25,11 +25,13 @@ def save(path, model, state):
 def restore(path, model, content=None):
     """Gives the model and its optimizer the saved values and returns the saved state.
 
-    `content` are the file's bytes where they have been read already, perhaps on another machine. Raises `RunError` where the file is damaged or belongs to another network.
+    `content` are the file's bytes where they have been read already, perhaps on another machine. Raises `RunError`
+    where the file is damaged or belongs to another network.
     """
     variables = _variables(model)
     try:
-        with path.open("rb") if content is None else io.BytesIO(content) as file, np.load(file, allow_pickle=False) as saved:
+        file = io.BytesIO(path.read_bytes() if content is None else content)
+        with np.load(file, allow_pickle=False) as saved:
             arrays = {name: saved[name] for name in saved.files}
         state = json.loads(arrays.pop(STATE).tobytes())
         if {name: array.shape for name, array in arrays.items()} != {name: v.shape for name, v in variables.items()}:

@@ -85,7 +85,8 @@ def _await_workers(cluster, port, until):
         server = socket.create_server(("", port))
     except OSError as error:
         raise UserError(
-            f"TF_CONFIG: expected a free port for this worker. Received: {cluster.addresses[0]} ({os.strerror(error.errno)})"
+            "TF_CONFIG: expected a free port for this worker. "
+            f"Received: {cluster.addresses[0]} ({os.strerror(error.errno)})"
         ) from None
     with contextlib.ExitStack() as opened:
         opened.enter_context(server)
@@ -118,7 +119,9 @@ def _left(until, missing):
     """Seconds left of our patience."""
     left = until - time.monotonic()
     if left <= 0:
-        raise RunError(f"TF_CONFIG: expected all workers within {PATIENCE} s. Received nothing from: {', '.join(missing)}")
+        raise RunError(
+            f"TF_CONFIG: expected all workers within {PATIENCE} s. Received nothing from: {', '.join(missing)}"
+        )
     return left
 
 

@@ -231,7 +231,9 @@ class Trainer:
         """Totals over a batch, which may be empty, and both heads' probabilities."""
         count = tf.shape(labels)[0]
         filler = tf.cast(count == 0, tf.int32)  # convolutions need an image: one that counts for nothing
-        images, labels = (tf.pad(array, [[0, filler]] + [[0, 0]] * (array.shape.rank - 1)) for array in (images, labels))
+        images, labels = (
+            tf.pad(array, [[0, filler]] + [[0, 0]] * (array.shape.rank - 1)) for array in (images, labels)
+        )
         values, outputs = self._values(images, labels, training=False)
         totals = {name: value * tf.cast(count, tf.float32) for name, value in values.items()}
         heads = {"attributes": "attribute_logits", "multi_label": "multi_label_logits"}

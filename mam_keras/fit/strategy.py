@@ -52,8 +52,8 @@ def fitted(config, replicas):
         )
     if replicas > 1 and config.training.xla == "on":
         raise UserError(
-            f"training.xla: expected auto or off with {replicas} replicas: a step that they share cannot be compiled as "
-            "a whole. Received: 'on'"
+            f"training.xla: expected auto or off with {replicas} replicas: a step that they share cannot be compiled "
+            "as a whole. Received: 'on'"
         )
     rate = config.training.learning_rate * _SCALES[config.distribute.learning_rate_scale](replicas)
     return config.model_copy(update={"training": config.training.model_copy(update={"learning_rate": float(rate)})})

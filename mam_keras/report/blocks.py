@@ -63,10 +63,13 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Column:
-    """A table's column. Shares are given as 0..1 and shown in percent where `kind` is "percent"."""
+    """A table's column. Shares are given as 0..1 and shown in percent where `kind` is "percent".
+
+    `digits` stand behind the point, of kind "significant" they are significant ones.
+    """
 
     title: str
-    kind: Literal["text", "integer", "number", "percent"] = "text"
+    kind: Literal["text", "integer", "number", "significant", "percent"] = "text"
     digits: int = 1
 
 

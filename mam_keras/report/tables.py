@@ -23,6 +23,8 @@ def shown(value, column: Column) -> str:
         return ""
     if column.kind == "integer":
         return f"{number:,.0f}"
+    if column.kind == "significant":
+        return f"{number:.{column.digits}g}"
     scale = 100 if column.kind == "percent" else 1
     return f"{scale * number:{'+' if _difference(column) else ''}z.{column.digits}f}"
 

@@ -28,10 +28,16 @@ class Search(BaseTuner):
     def __init__(self, oracle, config, dimensions, directory):
         super().__init__(oracle, directory=directory.path, project_name=directory.keras_tuner.name)
         self.config, self.dimensions, self.files = config, dimensions, directory
-        self.failed = False
+        self.failed = self.asked = False
+
+    def pre_create_trial(self):
+        if self.asked:  # and given none: Hyperband waits for other workers' trials, Keras Tuner asks again at once
+            time.sleep(1)
+        self.asked = True
 
     def run_trial(self, trial):
         """Keras Tuner's: {objective: value}; 0 for a failed trial, which `on_trial_end` then marks as such."""
+        self.asked = False
         try:
             value = self._objective_of(trial)
         except Exception as error:  # Keras Tuner would print it and go on to the next trial

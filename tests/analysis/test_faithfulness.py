@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mam_keras.analysis import Unavailable, faithfulness
+from mam_keras.config import Evaluation
 from tests.analysis import untrained
 
 
@@ -95,11 +96,14 @@ def test_losses_are_those_of_each_image_alone(monkeypatch, model):
     assert found.values["channels"] == [1, 8]
 
 
-def test_random_blocks_are_as_many_and_the_same_again():
-    run = untrained.balanced(untrained.run(images=40, batch_size=40))
-    first, again = faithfulness.compute(run), faithfulness.compute(run)
+def test_streamed_is_whole_with_what_is_drawn_at_random():
+    run = untrained.balanced(untrained.run(images=40, batch_size=7))
+    first = faithfulness.compute(run)
+    run.config = run.config.model_copy(update={"evaluation": Evaluation(batch_size=40)})
+    whole = faithfulness.compute(run)
+    assert first.values == whole.values
     for name, array in first.arrays.items():
-        np.testing.assert_array_equal(again.arrays[name], array)
+        np.testing.assert_allclose(whole.arrays[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
     difference = first.arrays["covering"][:, :1] - first.arrays["covering"][:, 1:]
     np.testing.assert_allclose(first.arrays["covering.difference"][..., 0], difference[..., 0], atol=1e-6)
 

@@ -175,7 +175,7 @@ def test_pictures_are_of_the_first_image_with_a_region(monkeypatch):
     ],
 )
 def test_every_kind_of_network(monkeypatch, model, methods):
-    run = untrained.balanced(untrained.run(images=40, attributes=("Smiling",), **model))
+    run = untrained.balanced(untrained.run(images=60, attributes=("Smiling",), **model))
     found = localise(run, monkeypatch)
     assert found.values["methods"] == methods
     assert found.arrays["squares.ratio"].shape == (1, len(methods), 3)

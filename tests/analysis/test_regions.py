@@ -155,6 +155,7 @@ def test_part_masks_are_prepared_as_the_images_are(parts, file):
             "b.png: expected one number per pixel of the image, 8 x 6. Received: 6 x 6",
         ),
         (lambda folder: (folder / "list_attr_celeba.txt").unlink(), "expected list_attr_celeba.txt"),
+        (lambda folder: folder.rename(folder.with_name("away")), "expected the folder of CelebA (analysis.parts)"),
     ],
 )
 def test_a_damaged_folder_of_parts_is_refused_in_one_line(parts, file, spoil, expected):

@@ -66,10 +66,8 @@ def keras_fit(settings, steps, jit_compile):
     prepared, data = make_images(settings, steps), settings.data
 
     def call():
-        batches = training_batches(
-            prepared, settings.training.batch_size, settings.seed, 0, data.flip, data.shift
-        )
-        network.fit(batches.map(targets), epochs=1, verbose=0)
+        batches = training_batches(prepared, settings.training.batch_size, settings.seed, 0, data.flip, data.shift)
+        network.fit(batches.map(targets), epochs=1, verbose=0, shuffle=False)
 
     return call
 

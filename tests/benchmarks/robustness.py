@@ -28,7 +28,7 @@ BENDS = (0.3, 0.5, 0.7, 1.5, 2.5, 4.0, 5.5, 7.0)
 def main():
     parser = argparse.ArgumentParser("python -m tests.benchmarks.robustness", description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=100, help="of the batch")
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     settings = config.load("configs/celeba_small.yaml", ["data.directory=unused"])
     keras.utils.set_random_seed(0)

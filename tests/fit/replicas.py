@@ -1,7 +1,8 @@
-"""`python replicas.py STRATEGY OUT CONFIG [section.key=value ...]`: trains under a strategy, on two logical CPU devices.
+"""`python replicas.py STRATEGY OUT CONFIG [section.key=value ...]`: trains under a strategy.
 
-Twice, with batch normalisation and without any but clipped gradients. The chief writes to OUT, an .npz, of each: the
-weights after the first epoch, and after the last what it evaluates on the test split.
+`mirrored` has two logical CPU devices. It trains twice, with batch normalisation and without any but clipped gradients.
+The chief writes to OUT, an .npz, of each: the weights after the first epoch, and after the last what it evaluates on
+the test split.
 """
 
 import sys

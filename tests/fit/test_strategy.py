@@ -174,20 +174,17 @@ def test_auto_is_mirrored_where_there_are_several_gpus(monkeypatch, gpus, chosen
 
 
 def test_other_data_or_settings_on_a_worker_are_refused(monkeypatch):
-    def digest(settings, ids=("a", "b")):
-        found = []
+    def check(settings, others=(), ids=("a", "b")):
+        """Returns what this worker tells the others, who told `others`."""
+        told = []
+        monkeypatch.setattr(strategy, "gather", lambda _, own: told.append(own) or np.concatenate([own, *others]))
         labels = np.zeros((2, 1), bool)
-        monkeypatch.setattr(strategy, "gather", lambda _, array: found.append(array) or array)
         run._check_equal(settings, (Prepared(np.zeros(2), np.array(ids), labels, None, ()), None), None)
-        return found[0]
+        return told[0]
 
-    own = digest(settings())
-    elsewhere = config.check(
-        {"name": "a", "data": {"source": "synthetic_faces", "cache_directory": "b"}, "training": {}}, "elsewhere"
-    )
-    assert (digest(elsewhere) == own).all()
-    others = digest(settings({"epochs": 7})), digest(settings(), ids=("a", "c"))
-    for other in others:
-        monkeypatch.setattr(strategy, "gather", lambda _, array, other=other: np.concatenate([array, array, other]))
+    own = check(settings())
+    elsewhere = {"source": "synthetic_faces", "cache_directory": "b"}  # another machine has its own places
+    check(config.check({"name": "a", "data": elsewhere}, "elsewhere"), [own, own])
+    for other in (check(settings({"epochs": 7})), check(settings(), ids=("a", "c"))):
         with pytest.raises(UserError, match=r"Received: others on worker 2 than on this one"):
-            run._check_equal(settings(), (Prepared(np.zeros(2), np.array(["a", "b"]), np.zeros((2, 1), bool), None, ()),), None)
+            check(settings(), [own, other])

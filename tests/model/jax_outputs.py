@@ -47,7 +47,9 @@ def main(given, out):
         ]
         return sum(terms), (ops.stack(terms[:3]), others)
 
-    variables = ([v.value for v in variables] for variables in (inner.trainable_variables, inner.non_trainable_variables))
+    variables = (
+        [v.value for v in variables] for variables in (inner.trainable_variables, inner.non_trainable_variables)
+    )
     (total, (terms, others)), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(*variables)
     found |= {"loss": total, "terms": terms}
     found |= {f"gradient.{v.path}": g for v, g in zip(inner.trainable_variables, gradients, strict=True)}

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import types
 
 import pytest
 
@@ -13,6 +14,7 @@ from mam_keras.run_directory import RunDirectory
 from mam_keras.tune import run as tune
 from mam_keras.tune import search, trial
 from mam_keras.tune.measures import MEASURES
+from mam_keras.tune.oracles import make_oracle
 from mam_keras.tune.search_directory import SearchDirectory, best_trial
 
 pytestmark = pytest.mark.filterwarnings(
@@ -186,6 +188,21 @@ def test_an_objective_that_the_runs_lack_ends_the_search(searching, worked_out, 
     monkeypatch.setattr(trial, "measure", lambda directory: measures)
     with pytest.raises(UserError, match=r"tune\.objective: expected one that these runs have"):
         searching(objective="localisation", trials=2)
+
+
+def test_a_worker_without_a_trial_asks_once_a_second(search_settings, tmp_path, monkeypatch):
+    config, dimensions = search_settings(oracle="hyperband", epochs=3)
+    directory = SearchDirectory(tmp_path / "search")
+    one = search.Search(make_oracle(config, dimensions, directory.state), config, dimensions, directory)
+    waits = []
+    monkeypatch.setattr(search.time, "sleep", waits.append)
+    answers = iter(["RUNNING", "IDLE", "IDLE", "RUNNING", "STOPPED"])
+    monkeypatch.setattr(one.oracle, "create_trial", lambda _: types.SimpleNamespace(status=next(answers)))
+    monkeypatch.setattr(one, "_objective_of", lambda _: 0.5)
+    monkeypatch.setattr(one, "_try_run_and_update_trial", one.run_trial)
+    monkeypatch.setattr(one, "on_trial_end", lambda _: None)
+    one.search()
+    assert waits == [1, 1]
 
 
 def test_a_finished_search_is_refused_and_goes_on_with_more_trials(searching, worked_out):

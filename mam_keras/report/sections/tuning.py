@@ -57,46 +57,53 @@ def _how(found, trials):
 def _figure(found, trials, best, key, shown):
     rows = -(-len(shown) // 2)
     canvas, grid = figures.canvas(7.0, 1.6 * rows + 0.4, nrows=rows, ncols=2, squeeze=False, sharex=True)
-    longest = max(trial["epochs"] for trial in trials)
-    there = found["space"][key]
+    there, papers = found["space"][key], PAPERS.get(key)
+    drawn = papers is not None and there["low"] <= papers <= there["high"]
     for axes in grid.flat[len(shown) :]:
         axes.set_axis_off()
     for axes, (name, (title, kind, _)) in zip(grid.flat, shown.items(), strict=False):
-        scale = 100 if kind == "percent" else 1
-        chosen = name == found["objective"]
-        axes.set_title(f"{title}{', %' if kind == 'percent' else ''}{' (objective)' if chosen else ''}", fontsize=9)
+        percent, chosen = kind == "percent", name == found["objective"]
+        _points(axes, trials, best, key, name, 100 if percent else 1)
+        axes.set_title(f"{title}{', %' if percent else ''}{' (objective)' if chosen else ''}", fontsize=9)
         axes.set_xscale(there["scale"])
         axes.set_xlim(*_limits(there))
-        for trial in trials:
-            value, x = trial["measures"][name], trial["values"][key]
-            if value is None:
-                continue
-            full, color = trial["epochs"] == longest, figures.COLORS[0]
-            if low_high := trial["intervals"].get(name):
-                axes.plot([x, x], [scale * end for end in low_high], color=color, linewidth=0.8, alpha=0.6)
-            axes.plot(x, scale * value, "o", color=color, markersize=4, markerfacecolor=color if full else "none")
-            if trial is best:
-                axes.plot(x, scale * value, "o", color=figures.COLORS[1], markersize=9, markerfacecolor="none")
-        for trial in found["trials"]:
-            if trial["failed"] and chosen:
-                axes.plot(
-                    trial["values"][key], 0.02, "x", color=figures.COLORS[7], transform=axes.get_xaxis_transform()
-                )
-        if key in PAPERS and there["low"] <= PAPERS[key] <= there["high"]:
-            axes.axvline(PAPERS[key], color=figures.INK, linewidth=0.6, linestyle=":")
+        if drawn:
+            axes.axvline(papers, color=figures.INK, linewidth=0.6, linestyle=":")
+        if chosen:
+            failed = [trial["values"][key] for trial in found["trials"] if trial["failed"]]
+            axes.plot(failed, [0.02] * len(failed), "x", color=figures.COLORS[7], transform=axes.get_xaxis_transform())
     for axes in grid[-1]:
         axes.set_xlabel(key, parse_math=False)
-    name = f"tuning-{list(found['space']).index(key) + 1}"
     caption = f"The measures of every trial on validation, against {key}."
     if any(trial["intervals"] for trial in trials):
         caption += " Bars are 95 % intervals over the images, not over training."
-    if key in PAPERS:
+    if drawn:
         caption += " The dotted line is the papers' value."
-    if any(trial["failed"] for trial in found["trials"]):
+    if len(trials) < len(found["trials"]):
         caption += " Crosses are trials that failed."
-    if any(trial["epochs"] < longest for trial in trials):
+    if len({trial["epochs"] for trial in trials}) > 1:
         caption += " Open dots are shorter trials."
+    name = f"tuning-{list(found['space']).index(key) + 1}"
     return Figure(name, figures.svg(canvas, name), caption, _alternative(trials, best, key, shown))
+
+
+def _points(axes, trials, best, key, name, scale):
+    """One measure of every trial that has it, with its interval, against one setting."""
+    color, ring = figures.COLORS[:2]
+    longest = max(trial["epochs"] for trial in trials)
+    measured = [trial for trial in trials if trial["measures"][name] is not None]
+    for full, fill in ((True, color), (False, "none")):
+        some = [trial for trial in measured if (trial["epochs"] == longest) == full]
+        values = [scale * trial["measures"][name] for trial in some]
+        axes.plot(
+            [trial["values"][key] for trial in some], values, "o", color=color, markersize=4, markerfacecolor=fill
+        )
+    sure = [trial for trial in measured if name in trial["intervals"]]
+    low, high = ([scale * trial["intervals"][name][end] for trial in sure] for end in (0, 1))
+    axes.vlines([trial["values"][key] for trial in sure], low, high, color=color, linewidth=0.8, alpha=0.6)
+    if best in measured:
+        value = scale * best["measures"][name]
+        axes.plot(best["values"][key], value, "o", color=ring, markersize=9, markerfacecolor="none")
 
 
 def _alternative(trials, best, key, shown):
@@ -115,17 +122,21 @@ def _limits(there):
 
 
 def _table(found, shown):
-    columns = [Column("trial", "integer"), *(Column(key) for key in found["space"]), Column("epochs", "integer")]
+    columns = [
+        Column("trial", "integer"),
+        *(Column(key, "significant", 3) for key in found["space"]),
+        Column("epochs", "integer"),
+    ]
     columns += [Column(title, kind, digits) for title, kind, digits in shown.values()]
-    columns += [Column("attributes localised", "integer"), Column("")]
+    columns += [Column("attributes localised", "integer"), Column("outcome")]
     rows = [
         (
             trial["number"],
-            *(f"{trial['values'][key]:.3g}" for key in found["space"]),
+            *(trial["values"][key] for key in found["space"]),
             trial["epochs"],
             *(_cell(trial, name) for name in shown),
             trial["measures"]["localised"],
-            "failed: " + trial["failed"] if trial["failed"] else "best" if trial["number"] == found["best"] else "",
+            _outcome(trial, found["best"]),
         )
         for trial in found["trials"]
     ]
@@ -139,6 +150,12 @@ def _table(found, shown):
         "image, mean over the attributes with a small region and enough true positives; where these are fewer, it is "
         "the mean of other attributes.",
     )
+
+
+def _outcome(trial, best):
+    if trial["failed"]:
+        return f"failed: {trial['failed']}"
+    return "best" if trial["number"] == best else "completed"
 
 
 def _cell(trial, name):

@@ -1,0 +1,185 @@
+"""The page as a whole: made of made-up blocks, and of every kind of run."""
+
+import dataclasses
+import json
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mam_keras import analysis
+from mam_keras.analysis.trained_run import TrainedRun
+from mam_keras.config import CelebAData
+from mam_keras.report import blocks, figures
+from mam_keras.report import page as pages
+from mam_keras.report.reported_run import reported as as_reported
+from mam_keras.report.sections import SECTIONS
+from tests.report import markup
+from tests.report.conftest import HOSTILE
+
+EVIL = '<script>alert("1")</script>{{ 7 * 7 }}'
+UNDEFINED = "\N{EN DASH}undefined"
+PIXEL = figures.png(np.zeros((1, 1, 3), np.uint8))
+
+
+@pytest.fixture
+def unfinished(small_run):
+    """As while its first epoch is running: no history, no results."""
+    run = as_reported(TrainedRun(small_run), {}, dict.fromkeys(analysis.ANALYSES, "the run is not finished"))
+    return dataclasses.replace(run, history=[], evaluation=None, environment=None)
+
+
+@pytest.fixture
+def made_up(monkeypatch, unfinished):
+    """made_up(*blocks, **section) -> the markup of a page with one section of these blocks."""
+
+    def draw(*parts, **section):
+        texts = {"title": EVIL, "answers": EVIL, "reading": EVIL, "summary": (EVIL,)} | section
+        made = blocks.Section("made-up", blocks=parts, **texts)
+        module = SimpleNamespace(NEEDS=(), TITLE="", section=lambda run, others: made)
+        monkeypatch.setattr(pages, "SECTIONS", ("made_up",))
+        monkeypatch.setattr(pages.importlib, "import_module", lambda name: module)
+        return markup.check(pages.page(dataclasses.replace(unfinished, name=EVIL), []))
+
+    return draw
+
+
+def test_every_text_is_escaped(made_up):
+    with figures.style():
+        canvas, axes = figures.canvas(2, 1)
+        axes.set_title(EVIL, parse_math=False)
+        drawing = figures.svg(canvas, "drawing")
+    columns = (blocks.Column(EVIL), blocks.Column(EVIL, "number"), blocks.Column(EVIL, "percent"))
+    found = made_up(
+        blocks.Paragraph(EVIL),
+        blocks.Missing(EVIL),
+        blocks.Figure("drawing", drawing, EVIL, EVIL),
+        blocks.Figure("picture", PIXEL, EVIL, EVIL),
+        blocks.Gallery("gallery", EVIL, ((EVIL, (blocks.Cell(PIXEL, EVIL, EVIL),)), ("", ()))),
+        blocks.Table("table", EVIL, columns, ((EVIL, EVIL, None), (EVIL, 1.5, blocks.Estimate(0.5, 0.4, 0.6))), EVIL),
+    )
+    assert len(found.all("script")) == 1  # page.js
+    assert found.all("h2")[-1][2] == EVIL
+    assert found.all("title")[0][2].startswith(EVIL)
+    assert [one[1]["alt"] for one in found.all("img")] == [EVIL, EVIL]
+    assert EVIL in found.all("table")[0][2].replace("\u200b", "")
+    assert not any("49" in element[2] for element in found.all("h2"))
+
+
+def test_undefined_is_said_and_estimates_have_their_interval(made_up):
+    columns = (blocks.Column("name"), blocks.Column("share", "percent"), blocks.Column("gain, in points", "percent", 2))
+    rows = (("a", 0.5, None), ("b", float("nan"), blocks.Estimate(0.015, 0.01, 0.02)), (None, None, None))
+    found = made_up(blocks.Table("table", "Caption", columns, rows))
+    cells = [cell[2].strip() for cell in found.elements if cell[0] in ("td", "th") and "scope" not in cell[1]]
+    assert cells == ["50.0", UNDEFINED, UNDEFINED, "+1.50 +1.00 to +2.00", UNDEFINED, UNDEFINED]
+    assert [cell[1].get("data-order") for cell in found.all("td")] == ["0.5", None, None, "0.015", None, None]
+    assert [" ".join(head[2].split()) for head in found.all("th", scope="col")] == [
+        "name",
+        "share %",
+        "gain, in points",
+    ]
+
+
+def test_nothing_but_the_pages_own_script_may_run(made_up):
+    found = made_up(blocks.Paragraph("text"))
+    policy = found.all("meta", **{"http-equiv": "Content-Security-Policy"})[0][1]["content"]
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-")
+    assert "script-src 'unsafe-inline'" not in policy
+
+
+def test_pictures_of_celeba_come_with_their_licence(made_up, unfinished):
+    def notices(run):
+        return [p[2] for p in markup.check(pages.page(run, [])).all("p", **{"class": "notice"})]
+
+    data = CelebAData(source="celeba", directory="somewhere")
+    celeba = dataclasses.replace(unfinished, config=unfinished.config.model_copy(update={"data": data}))
+    assert not notices(unfinished)
+    (notice,) = notices(celeba)
+    assert "non-commercial research" in notice
+
+
+def missing(found):
+    return [p[2] for p in found.all("p", **{"class": "missing"})]
+
+
+def test_a_whole_page_has_every_section_and_a_summary_that_leads_to_them(analysed):
+    found = markup.check(analysed[1])
+    sections = [one[1]["id"] for one in found.all("section")]
+    assert len(sections) == 1 + len(SECTIONS)
+    links = [link[1]["href"] for link in found.all("a") if link[1]["href"].startswith("#")]
+    assert set(links) >= {f"#{name}" for name in sections}
+    assert len(found.all("dt")) > 8
+    assert len(analysed[1].encode()) < 2_000_000
+
+
+def test_a_run_still_training_says_what_is_missing(small_run, copied, reported):
+    path = copied(small_run)
+    for name in ("model.keras", "evaluation.json", "predictions.npz"):
+        (path / name).unlink()
+    found = markup.check(reported(path))
+    texts = missing(found)
+    assert texts[0].startswith("This run is not finished: 2 of 2 epochs")
+    assert sum("the run is not finished" in text for text in texts) >= 8
+    assert found.all("figure", id="training-losses")
+    (path / "history.csv").unlink()
+    (path / "environment.json").unlink()
+    assert "0 of 2 epochs" in missing(markup.check(reported(path)))[0]
+
+
+def test_drawing_again_computes_nothing_even_without_the_model(analysed, copied, reported):
+    path = copied(analysed[0])
+    (path / "model.keras").unlink()
+    assert reported(path) == analysed[1]
+
+
+def test_a_truncated_result_is_computed_again_and_without_a_model_said_to_be_missing(analysed, copied, reported):
+    path = copied(analysed[0])
+    for file, size in ((path / "analysis/examples.npz", 1000), (path / "analysis/transformation.json", 20)):
+        file.write_bytes(file.read_bytes()[:size])
+    without = copied(path)
+    (without / "model.keras").unlink()
+    texts = missing(markup.check(reported(without)))
+    assert any("No images to explore: the run is finished, but its model is gone" in text for text in texts)
+    assert any("transformation: the run is finished" in text for text in texts)
+    assert reported(path) == analysed[1]
+
+
+def test_hostile_names_are_text_everywhere(hostile_run, copied, reported, tmp_path):
+    path = copied(hostile_run)
+    album = tmp_path / "album"
+    album.mkdir()
+    picture = next(hostile_run.parent.parent.glob("*table*/test*.png"))
+    shutil.copy(picture, album / "<script>alert(2)<script>.png")
+    (album / "<img src=x onerror=alert(3)>.txt").write_text("junk")
+    found = markup.check(reported(path, images=album))
+    assert tuple(option[2] for option in found.all("option")) == HOSTILE
+    data = json.loads(found.all("script", type="application/json")[0][2])
+    assert data["looks"][-1]["title"] == "<script>alert(2)<script>.png"
+    assert data["looks"][-1]["labels"] is None
+    assert any("<img src=x onerror=alert(3)>.txt" in p[2] for p in found.all("p"))
+    for link in found.all("a", **{"class": "download"}):
+        assert "%0D%0A=" not in link[1]["href"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {
+                "data": {"attributes": ("Smiling",), "train_on_validation": True},
+                "model": {"masks": "common", "reconstructor": False},
+            },
+            ("without a reconstructor", "trained on"),
+        ),
+        ({"model": {"masks": "none", "multi_label_head": False}}, ("have no masks",)),
+        ({"model": {"attribute_heads": False}}, ("no attribute heads",)),
+    ],
+)
+def test_what_a_run_lacks_is_said_and_the_rest_is_drawn(train_small, reported, changes, said):
+    found = markup.check(reported(train_small(**changes)))
+    texts = " ".join(missing(found))
+    for words in said:
+        assert words in texts
+    assert found.all("figure", id="accuracy-by-attribute")
+    assert "not finished" not in texts
