@@ -47,7 +47,8 @@ WRONG = {
     "data.imagesize=64": "data.imagesize: unknown key; did you mean 'image_size'? Received: 64",
     "data.seed=1": "data.seed: unknown key; known here: image_size, attributes, limit, ",  # of another source
     "trainin={}": "trainin: unknown key; did you mean 'training'? Received: {}",
-    "xyz.key=1": "xyz: unknown key; known here: name, seed, data, model, loss, training, evaluation.",
+    "xyz.key=1": "xyz: unknown key; known here: name, seed, data, model, loss, training, distribute, evaluation, "
+    "analysis, tune.",
     "training.epochs=many": "training.epochs: expected a valid integer. Received: 'many'",
     "training.epochs=2.5": "training.epochs: expected a valid integer. Received: 2.5",
     "training.epochs=true": "training.epochs: expected a valid integer. Received: True",

@@ -74,9 +74,17 @@ def svg(figure, name) -> str:
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     markup = buffer.getvalue()
-    markup = markup[markup.index("<svg") :]
+    markup = re.sub(r">\s+<", "><", markup[markup.index("<svg") :])
+    markup = re.sub(r"<[^>]*>", _terse, markup)
     markup = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", markup)
     return markup.replace(INK, "currentColor")
+
+
+def _terse(tag):
+    """One tag without what nothing needs: names of groups, the font (the page's own serves), decimals beyond 0.01."""
+    text = re.sub(r'<g id="[^"]*"', "<g", " ".join(tag[0].split()))
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
+    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), text)
 
 
 def short(name, most) -> str:

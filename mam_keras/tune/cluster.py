@@ -12,10 +12,10 @@ TUNER, ADDRESS, PORT = "KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNE
 
 
 def role() -> str:
-    """ "alone", "chief" (hands out trials and runs none), or "worker". Raises `UserError` where a variable is missing.
+    """One of "alone", "chief" (which hands out trials and runs none) and "worker".
 
     As Keras Tuner reads them: there is a chief where `KERASTUNER_ORACLE_IP` is set, and it is the one whose
-    `KERASTUNER_TUNER_ID` contains "chief".
+    `KERASTUNER_TUNER_ID` contains "chief". Raises `UserError` where one of the variables is missing.
     """
     if ADDRESS not in os.environ:
         return "alone"

@@ -99,19 +99,16 @@ def from_cache(prepared, settings, repeats):
 
 def waiting(prepared, attributes, settings, most):
     """Measures (3)."""
-    training, strategy = settings.training, tf.distribute.get_strategy()
+    training = settings.training
     network = model.build(settings, attributes)
     network.compile(
         optimizer=make_optimizer(training, len(prepared) // training.batch_size),
         **model.compile_losses(network, settings, attributes),
     )
-    trainer = Trainer(network, settings, Objective(settings), strategy)
+    trainer = Trainer(network, settings, Objective(settings), tf.distribute.get_strategy())
 
     def batches(epoch):
-        drawn = pipeline.training_batches(
-            prepared, training.batch_size, settings.seed, epoch, settings.data.flip, settings.data.shift
-        )
-        return iter(strategy.experimental_distribute_dataset(drawn))
+        return iter(trainer._training_batches(prepared, epoch))
 
     images, labels = next(batches(0))
     seconds(lambda: trainer._step(images, labels))

@@ -151,6 +151,21 @@ def test_mirrored_and_moved_images_are_as_numpy_makes_them():
     assert drawn == {variant.tobytes() for view in moved for variant in (view, view[:, ::-1])}
 
 
+def test_the_replicas_parts_are_together_the_batches_of_one():
+    """Of four replicas, two workers have two each."""
+    prepared = numbered(22)
+    arguments = (prepared, 8, 5, 3, True, 1)
+    whole = [images.numpy() for images, _ in pipeline.training_batches(*arguments)]
+    parts = [
+        [images.numpy() for images, _ in pipeline.training_batches(*arguments, replicas=4, own=own)]
+        for own in (range(0, 2), range(2, 4))
+    ]
+    assert [len(images) for worker in parts for images in worker] == [2] * 8
+    for step, batch in enumerate(whole):
+        shares = [images for worker in parts for images in worker[2 * step : 2 * step + 2]]
+        np.testing.assert_array_equal(np.concatenate(shares), batch)
+
+
 # --- evaluation ---
 
 
@@ -163,6 +178,14 @@ def test_evaluation_has_every_image_once_and_in_order(count, sizes):
     assert [len(images) for images, _ in batches] == sizes
     np.testing.assert_array_equal(np.concatenate([images for images, _ in batches]), prepared.images)
     np.testing.assert_array_equal(np.concatenate([labels for _, labels in batches]), prepared.labels)
+
+
+def test_evaluation_of_some_rows_has_those_alone():
+    prepared = numbered(7)
+    batches = [images.numpy() for images, _ in pipeline.ordered_batches(prepared, 2, range(2, 5))]
+    assert [len(images) for images in batches] == [2, 1]
+    np.testing.assert_array_equal(np.concatenate(batches), prepared.images[2:5])
+    assert [*pipeline.ordered_batches(prepared, 2, range(0))] == []
 
 
 # --- reading ---

@@ -121,7 +121,7 @@ def test_a_run_still_training_says_what_is_missing(small_run, copied, reported):
     texts = missing(found)
     assert texts[0].startswith("This run is not finished: 2 of 2 epochs")
     assert sum("the run is not finished" in text for text in texts) >= 8
-    assert found.all("figure", id="training-losses")
+    assert found.all("figure", id="figure-training-losses")
     (path / "history.csv").unlink()
     (path / "environment.json").unlink()
     assert "0 of 2 epochs" in missing(markup.check(reported(path)))[0]
@@ -181,5 +181,5 @@ def test_what_a_run_lacks_is_said_and_the_rest_is_drawn(train_small, reported, c
     texts = " ".join(missing(found))
     for words in said:
         assert words in texts
-    assert found.all("figure", id="accuracy-by-attribute")
+    assert found.all("figure", id="figure-accuracy-by-attribute")
     assert "not finished" not in texts

@@ -20,7 +20,7 @@ def section(run, others):
         "Choose an attribute, an image and a pair (a, b). The map says what each position of the feature map adds to "
         "the attribute's logit: the logit is a bias plus their mean"
         f"{_pooled(run.config.model.pooled_share)}. A feature sees more of the image than its own place. Channels "
-        "are ranked by what they add in this image, and each mask is drawn relative to its own highest value."
+        "are ranked by what they add in this image; where a mask is open is green, relative to its own highest value."
     )
     found = {name: run.results[name] for name in ("examples", "photographs") if name in run.results}
     blocks = [

@@ -32,7 +32,7 @@ for (const button of document.querySelectorAll("thead button")) {
 // The explorer. Its data are a `blocks.Explorer`, described there; the pictures are those of the radio buttons.
 const FOR = [59, 125, 216]; // the colours of figures.SIGNED
 const AGAINST = [217, 119, 43];
-const OPEN = [255, 140, 0];
+const OPEN = [70, 200, 140]; // neither of both
 const LEVELS = 31; // analysis.examples.LEVELS
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
@@ -69,6 +69,8 @@ class Explorer {
     this.attributes = this.all("option").map((option) => option.textContent);
     this.unpacked = new Map();
     this.form = this.find("form");
+    const having = this.looks.findIndex((look) => look.labels?.[0]);
+    this.all("[name=image]")[Math.max(having, 0)].checked = true;
     this.form.addEventListener("input", () => this.show());
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.show();
