@@ -193,11 +193,12 @@ def test_a_shipped_configuration_comes_back_from_yaml(tmp_path, path):
 def test_a_shipped_configuration_opens_with_the_command_that_runs_it(path):
     text = path.read_text()
     comment = text[: re.search(r"^[^#]", text, re.MULTILINE).start()]
-    assert f"#     python -m mam_keras.fit configs/{path.name}" in comment
+    command = "tune" if config.load(path).tune else "fit"
+    assert f"#     python -m mam_keras.{command} configs/{path.name}" in comment
 
 
-def test_three_configurations_are_shipped():
-    assert {"celeba", "celeba_small", "demo"} <= {path.stem for path in CONFIGS}
+def test_these_configurations_are_shipped():
+    assert {"celeba", "celeba_small", "demo", "tune_celeba_small"} == {path.stem for path in CONFIGS}
 
 
 def test_the_papers_configuration_has_the_papers_values():

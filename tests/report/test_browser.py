@@ -9,7 +9,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.export import encoded
 
@@ -182,7 +182,7 @@ def test_the_explorer_changes_what_it_shows(opened):
         return wait(browser, lambda: browser.execute_script(CANVAS, large) != seen[-1])
 
     look()
-    Select(explorer.find_element(By.NAME, "attribute")).select_by_index(2)
+    explorer.find_element(By.NAME, "attribute").send_keys(Keys.ARROW_DOWN)
     changed()
     look()
     image = explorer.find_element(By.CSS_SELECTOR, "input[name=image]:checked")
