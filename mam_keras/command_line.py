@@ -43,7 +43,7 @@ def import_tensorflow():
     """Imports TensorFlow without its start-up chatter, some of which no setting of its own silences."""
     if SHOW_ALL in os.environ:
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # whatever it was: importing TensorFlow leaves a 1 to child processes
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

@@ -47,7 +47,7 @@ def _gallery(result):
 
 def _table(result):
     return Table(
-        "mistakes",
+        "mistakes-shown",
         "The errors shown.",
         (Column("image"), Column("attribute"), Column("label"), Column("probability of yes", "percent", 2)),
         tuple(
