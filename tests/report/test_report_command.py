@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 
 def report(folder, *arguments, program=("-m", "mam_keras.report")):
     command = [sys.executable, *program, *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}  # of pytest's own
+    environment = inherited | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, timeout=300)
 
 

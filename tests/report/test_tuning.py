@@ -87,7 +87,7 @@ def test_every_trial_is_in_the_table_and_failed_ones_say_why(drawn):
     assert table.rows[0][1:4] == (2e-7, 3, Estimate(0.60, 0.58, 0.62))
     assert tables.shown(table.rows[0][1], table.columns[1]) == "2e-07"
     assert table.rows[2][3:] == (None,) * 7 + ("failed: the loss became nan in epoch 1, step 3",)
-    assert [row[-1] for row in table.rows[:2]] == ["completed", "best"]
+    assert [row[-1] for row in table.rows[:2]] == ["done", "best"]
     (how,) = blocks(drawn, Paragraph)
     assert how.text.startswith("4 trials of 3 epochs, 1 of which failed; searched: loss.lambda from 1e-08 to 0.0001")
 

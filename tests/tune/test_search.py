@@ -112,7 +112,7 @@ def test_the_table_has_a_row_for_each_trial(real):
 
 def test_the_report_of_a_search_is_that_of_its_best_trial(real, monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr(report.analysis, "compute_missing", lambda run, first=None: ({}, {}))
+    monkeypatch.setattr(report.analysis, "compute_missing", lambda run, first=None, **_: ({}, {}))
     monkeypatch.setattr(report, "page", lambda run, others: drawn.extend([run, *others]) or "page")
     report.run([real.path, real.trial(1)], out=tmp_path)
     found = json.loads(real.results.read_text())

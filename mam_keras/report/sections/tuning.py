@@ -155,7 +155,7 @@ def _table(found, shown):
 def _outcome(trial, best):
     if trial["failed"]:
         return f"failed: {trial['failed']}"
-    return "best" if trial["number"] == best else "completed"
+    return "best" if trial["number"] == best else "done"
 
 
 def _cell(trial, name):
