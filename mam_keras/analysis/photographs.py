@@ -89,7 +89,7 @@ def compute(run, photographs):
             names.append(_shown(file))
             pictures.append(image.numpy()[0])
         else:
-            left_out.append((_shown(file), f"damaged, or more than {MAX_PIXELS / 1e6:.0f} million pixels"))
+            left_out.append((_shown(file), f"damaged, or more than {MAX_PIXELS // 10**6} million pixels"))
     if not pictures:
         raise UserError(f"--images {photographs.path}: expected photographs. {_received(left_out)}")
     found = examples.look(run, np.stack(pictures))

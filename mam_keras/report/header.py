@@ -84,12 +84,8 @@ def _when(environment):
         return "unknown"
     text = f"started {start:%d %B %Y, %H:%M} UTC"
     if end:
-        minutes = round((end - start).total_seconds() / 60)
-        text += (
-            f", finished after {minutes // 60} h {minutes % 60} min"
-            if minutes >= 60
-            else f", finished after {minutes} min"
-        )
+        hours, minutes = divmod(round((end - start).total_seconds() / 60), 60)
+        text += f", finished after {f'{hours} h ' if hours else ''}{minutes} min"
     return text
 
 

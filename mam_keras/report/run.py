@@ -10,6 +10,8 @@ from mam_keras.report.reported_run import reported
 from mam_keras.run_directory import write_text
 from mam_keras.tune.search_directory import best_trial
 
+NAMED = 20  # files of a folder of photographs that are left out
+
 
 def run(paths, out=None, images=None, overrides=()):
     """Draws the page of the first run, compared with the others.
@@ -29,8 +31,11 @@ def run(paths, out=None, images=None, overrides=()):
     others = [reported(other, *analysis.compute_missing(other, first)) for other in others]
     first = reported(first, results, missing)
     if "photographs" in results:
-        for name, why in results["photographs"].values["left_out"]:
+        left_out = results["photographs"].values["left_out"]
+        for name, why in left_out[:NAMED]:
             print(f"note: left out of {folder.path}: {name}: {why}")
+        if len(left_out) > NAMED:
+            print(f"note: left out of {folder.path}: {len(left_out) - NAMED} more")
     path = Path(out or Path("reports") / first.name) / "index.html"
     write_text(path, page(first, others))
     print(f"Written: {path}")

@@ -32,15 +32,16 @@ def run(config, dimensions, directory, role):
         print(f"Carried on: {len(set(oracle.end_order))} trials are over", flush=True)
     if role == "chief":
         print(f"Handing out trials at {cluster.chief()}", flush=True)
+    warnings.filterwarnings("ignore", module="sklearn")  # of the Bayesian oracle's fit to few trials
+    tf.get_logger().setLevel("ERROR")  # it warns of every training after the first that it traces a function again
+    search = Search(oracle, config, dimensions, directory)
     if role == "worker":
         print(f"Waiting for the chief at {cluster.chief()}", flush=True)
         if not cluster.await_chief(directory.results):
             print(f"The search is finished: {directory.path}")
             return
-    warnings.filterwarnings("ignore", module="sklearn")  # of the Bayesian oracle's fit to few trials
-    tf.get_logger().setLevel("ERROR")  # it warns of every training after the first that it traces a function again
     try:
-        Search(oracle, config, dimensions, directory).search()
+        search.search()
     except FatalError as error:
         raise error.__cause__ from None
     except grpc.RpcError as error:

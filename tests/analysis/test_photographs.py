@@ -48,10 +48,10 @@ def test_photographs_are_prepared_as_everywhere_and_the_rest_is_named(album):
     assert "labels" not in found.arrays
     left_out = dict(found.values["left_out"])
     assert left_out == {
-        "broken.jpg": "damaged, or more than 34 million pixels",
+        "broken.jpg": "damaged, or more than 33 million pixels",
         "empty.jpg": "not a JPEG, PNG, GIF, BMP or WebP",
         "folder.jpg": "a folder",
-        "huge.png": "damaged, or more than 34 million pixels",
+        "huge.png": "damaged, or more than 33 million pixels",
         "loop.jpg": "not a file",
         "lost.jpg": "not a file",
         "notes.txt": "not a JPEG, PNG, GIF, BMP or WebP",

@@ -1,8 +1,15 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from mam_keras import config as configuration
 from mam_keras.tune import space
 
+ROOT = Path(__file__).parents[2]
+QUICK = Path(__file__).with_name("quick_tune.py")
 VALUES = {
     "name": "tiny",
     "data": {
@@ -29,3 +36,35 @@ def search_settings():
         return checked, space.dimensions(checked, "tiny.yaml")
 
     return settings
+
+
+@pytest.fixture(scope="session")
+def start(search_settings):
+    """start(folder, trials, {variable: value}, step to kill at) -> a process that searches in folder/search."""
+    started = []
+
+    def process(folder, trials, environment=(), kill_at=0):
+        config, _ = search_settings(trials=trials)
+        (folder / "tiny.yaml").write_text(config.to_yaml())
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | dict(environment)
+        command = [sys.executable, QUICK, str(kill_at), folder / "tiny.yaml", "--run", folder / "search"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, cwd=ROOT, env=environment, **pipes))
+        return started[-1]
+
+    yield process
+    for one in started:
+        with one:
+            one.kill()
+
+
+@pytest.fixture(scope="session")
+def ended():
+    """ended(process) -> exit code and standard output; nothing may be on standard error."""
+
+    def wait(process):
+        output, errors = process.communicate(timeout=250)
+        assert errors == ""
+        return process.returncode, output
+
+    return wait

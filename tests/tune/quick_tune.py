@@ -1,7 +1,7 @@
 """`python quick_tune.py STEP ARGUMENTS`: `mam_keras.tune`, which kills itself with -9 after so many training steps.
 
-STEP 0 is never. So that tests take seconds, a trial is measured by its balanced accuracy alone, and a chief looks for
-the end of the search more often than every 20 seconds.
+STEP 0 is never: then, so that tests take seconds, a trial is measured by its balanced accuracy alone, and a chief looks
+for the end of the search more often than every 20 seconds.
 """
 
 import itertools
@@ -25,6 +25,12 @@ def kill_at(step):
     EpochLines.on_train_batch_end = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL) if next(steps) == step else 0
 
 
+def hurry():
+    sleep = time.sleep
+    time.sleep = lambda seconds: sleep(min(seconds, 0.1))
+    trial.measure = measure
+
+
 def measure(directory):
     heads = json.loads(directory.evaluation.read_text())["splits"]["validation"]["heads"]
     value = heads["attributes"]["mean"]["balanced_accuracy"]
@@ -32,8 +38,6 @@ def measure(directory):
 
 
 if __name__ == "__main__":
-    kill_at(int(sys.argv.pop(1)))
-    trial.measure = measure
-    sleep = time.sleep
-    time.sleep = lambda seconds: sleep(min(seconds, 0.1))
+    step = int(sys.argv.pop(1))
+    kill_at(step) if step else hurry()
     command_line.run(__main__.main)

@@ -1,8 +1,9 @@
-"""A search from its space to its files: two real trials, and many whose outcome is worked out from lambda."""
+"""A search from its space to its files: three real trials, and many whose outcome is worked out from lambda."""
 
 import csv
 import json
 import math
+import signal
 import types
 
 import pytest
@@ -55,18 +56,45 @@ def worked_out(monkeypatch):
     return begun
 
 
+STEPS = 2 * 2  # of a trial: 32 images in batches of 16, two epochs
+
+
 @pytest.fixture(scope="module")
-def real(search_settings, tmp_path_factory):
-    config, dimensions = search_settings(trials=2)
+def killed(start, ended, tmp_path_factory):
+    """A search killed with -9 in the second epoch of its third trial: its directory, and what it left of the others."""
     directory = SearchDirectory(tmp_path_factory.mktemp("real") / "search")
+    code, output = ended(start(directory.path.parent, 3, kill_at=2 * STEPS + 3))
+    assert code == -signal.SIGKILL
+    assert "trial 2: balanced_accuracy" in output
+    return directory, written(directory)
+
+
+@pytest.fixture(scope="module")
+def real(killed, search_settings):
+    """The directory of the same search, carried on to its end."""
+    config, dimensions = search_settings(trials=3)
+    directory, _ = killed
     with directory.open(config):
         tune.run(config, dimensions, directory, "alone")
     return directory
 
 
+def written(directory):
+    """When the files of the first two trials were."""
+    return {f: f.stat().st_mtime_ns for n in (1, 2) for f in directory.trial(n).rglob("*") if f.is_file()}
+
+
+def test_a_search_killed_in_its_third_trial_repeats_no_finished_trial(killed, real):
+    assert written(real) == killed[1]
+    log = [line for line in (real.trial(3) / trial.LOG).read_text().splitlines() if line.startswith("epoch")]
+    assert [line.split(":")[0] for line in log] == ["epoch 1/2", "epoch 2/2"]  # the first stood, the second went on
+    with (real.trial(3) / "history.csv").open(newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
+
+
 def test_trials_are_runs_of_ours_each_with_its_own_configuration(real):
     found = json.loads(real.results.read_text())
-    assert len(found["trials"]) == 2
+    assert len(found["trials"]) == 3
     for number, one in enumerate(found["trials"], 1):
         directory = RunDirectory(real.path / one["run"])
         assert directory.path == real.trial(number)
@@ -103,7 +131,7 @@ def test_the_winner_is_a_configuration_for_fit(real):
 def test_the_table_has_a_row_for_each_trial(real):
     with real.table.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["trial"] for row in rows] == ["1", "2"]
+    assert [row["trial"] for row in rows] == ["1", "2", "3"]
     assert list(rows[0]) == ["trial", "loss.lambda", "epochs", *MEASURES, "failed"]
     for row, one in zip(rows, json.loads(real.results.read_text())["trials"], strict=True):
         assert float(row["loss.lambda"]) == one["values"]["loss.lambda"]
