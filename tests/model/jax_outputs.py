@@ -1,11 +1,13 @@
-"""`python jax_outputs.py IN OUT` on Keras's JAX backend, TensorFlow hidden: one training step's values and gradients.
+"""`python jax_outputs.py FOLDER ...`: a training step's values and gradients on Keras's JAX backend, TensorFlow hidden.
 
-IN is an .npz that `test_jax_backend.py` writes; OUT has what this backend computes from the same weights and images.
+given.npz in each folder is what `test_jax_backend.py` writes; found.npz gets what this backend computes from the same
+weights and images.
 """
 
 import json
 import os
 import sys
+from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "jax"
 sys.modules["tensorflow"] = None  # as where it is not installed: importing it is an error
@@ -19,8 +21,8 @@ from mam_keras import config, model  # noqa: E402
 from mam_keras.model.losses import ReconstructionError, SummedCrossentropy  # noqa: E402
 
 
-def main(given, out):
-    with np.load(given) as arrays:
+def main(folder):
+    with np.load(folder / "given.npz") as arrays:
         arrays = dict(arrays)
     settings = config.check(json.loads(str(arrays["config"])), "given")
     network = model.build(settings, [f"attribute {k}" for k in range(arrays["labels"].shape[1])])
@@ -54,8 +56,10 @@ def main(given, out):
     found |= {"loss": total, "terms": terms}
     found |= {f"gradient.{v.path}": g for v, g in zip(inner.trainable_variables, gradients, strict=True)}
     found |= {f"statistics.{v.path}": o for v, o in zip(inner.non_trainable_variables, others, strict=True)}
-    np.savez(out, backend=keras.backend.backend(), **{name: np.asarray(value) for name, value in found.items()})
+    found["backend"] = keras.backend.backend()
+    np.savez(folder / "found.npz", **{name: np.asarray(value) for name, value in found.items()})
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for name in sys.argv[1:]:
+        main(Path(name))
