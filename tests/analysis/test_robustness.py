@@ -44,9 +44,9 @@ def make_run(validation=True, analysis=(), data=(), sizes=(24, 12), batch_size=1
 @pytest.fixture(scope="module", autouse=True)
 def two_corruptions():
     """Noise and blur are enough here."""
+    few = {name: robustness.CORRUPTIONS[name] for name in ("noise", "blur")}
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("jpeg", "occlusion", "brightness"):
-            patch.delitem(robustness.CORRUPTIONS, name)
+        patch.setattr(robustness, "CORRUPTIONS", few)  # a dictionary of its own: putting items back reorders them
         yield
 
 
