@@ -172,14 +172,14 @@ class Range(Section):
 
 
 class Tune(Section):
-    """What `tune` searches for, measured on the validation images (`tune/measures.py`)."""
+    """What `tune` searches for, measured on the validation images (`analysis/measures.py`)."""
 
     space: Annotated[dict[Text, Range], Field(min_length=1)] = {"loss.lambda": Range(low=1e-8, high=1e-4)}
     oracle: Literal["random", "bayesian", "hyperband"] = "random"
     trials: Count | None = None  # 10 when left out; of hyperband at most so many, and all it needs when left out
     epochs: Count | None = None  # of a trial, of hyperband's longest trials; training.epochs when left out
     objective: Literal["balanced_accuracy", "noise_robustness", "localisation"] = (
-        "balanced_accuracy"  # tune/measures.py
+        "balanced_accuracy"  # analysis/measures.py
     )
 
     @model_validator(mode="after")

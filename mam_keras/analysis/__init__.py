@@ -42,12 +42,13 @@ def key(run, name):
     }
 
 
-def compute_missing(run, first=None, photographs=None):
+def compute_missing(run, first=None, photographs=None, names=ANALYSES):
     """Computes what the run's `analysis/` lacks and returns all results by name; why not, where there is none.
 
     Args:
         first: the run to compare this one with, or None; then "comparison" is among the names.
         photographs: the user's `photographs.Folder`, or None; then "photographs" is among the names.
+        names: of the analyses, in the order in which they are computed.
 
     Returns:
         {name: `Result`}, {name: why it is missing}. Without the model (still training, or removed) whatever was
@@ -57,14 +58,14 @@ def compute_missing(run, first=None, photographs=None):
     trained = run.directory.model.exists() and run.directory.predictions.exists()
     if photographs is not None:
         found["photographs"] = _photographs(run, photographs, trained)
-    for position, name in enumerate(ANALYSES, 1):
+    for position, name in enumerate(names, 1):
         wanted = key(run, name) if trained else None
         found[name] = result.read(run.folder, name, wanted)
         if found[name] is None and trained:
             start = time.time()
             found[name] = _compute(run, name)
             result.write(run.folder, name, wanted, found[name])
-            print(f"analysis {position}/{len(ANALYSES)}: {name}, {time.time() - start:.0f} s", flush=True)
+            print(f"analysis {position}/{len(names)}: {name}, {time.time() - start:.0f} s", flush=True)
     if first is not None:
         found["comparison"] = _comparison(first, run)
     state = "finished, but its model is gone" if run.directory.finished else "not finished"

@@ -36,6 +36,7 @@ class TrainedRun:
                     f"Received: {override.split('=')[0]}"
                 )
         self.config = configuration.load(self.directory.config, list(overrides))
+        self._images = {}
 
     @property
     def folder(self):
@@ -61,15 +62,13 @@ class TrainedRun:
 
     def images(self, split):
         """A split, as `pipeline.Prepared`; None where the source has no such split. Read once."""
-        return self._images(split)
-
-    @functools.cache  # noqa: B019 (one run per process and report)
-    def _images(self, split):
         from mam_keras.data import pipeline
 
         if split not in self.source.splits:
             return None
-        return pipeline.read(self.source.splits[split], split, self.config.data)
+        if split not in self._images:
+            self._images[split] = pipeline.read(self.source.splits[split], split, self.config.data)
+        return self._images[split]
 
     @functools.cached_property
     def network(self):

@@ -5,6 +5,7 @@ import hashlib
 import importlib
 import re
 import urllib.parse
+from dataclasses import dataclass
 
 import jinja2
 from markupsafe import Markup
@@ -24,24 +25,64 @@ _KINDS = (
 )
 
 
+@dataclass(frozen=True)
+class Front:
+    """What stands above and below the sections of a page.
+
+    Attributes:
+        name: what the page is about; also begins the names of its CSV files.
+        title, lead: the heading and the sentence beneath it.
+        facts: pairs of (what, text).
+        settings: as YAML.
+        computed_from: what the figures come from, as in "computed from this run".
+        command: that wrote the page.
+        state: why the page may lack what others have, or "".
+        celeba: whether it shows faces of CelebA.
+        network: SVG markup of the network and the words that stand in for it, or None.
+    """
+
+    name: str
+    title: str
+    lead: str
+    facts: list[tuple[str, str]]
+    settings: str
+    computed_from: str
+    command: str
+    state: str = ""
+    celeba: bool = False
+    network: tuple[str, str] | None = None
+
+
 def page(run, others) -> str:
     """One self-contained HTML file about `run`, a `ReportedRun`, compared with `others`."""
     with figures.style():
         sections = [
             _section(importlib.import_module(f"mam_keras.report.sections.{name}"), run, others) for name in SECTIONS
         ]
-    environment = _environment()
-    style, script = (environment.loader.get_source(environment, name)[0] for name in ("page.css", "page.js"))
     names = header.attributes(run)
-    drawing, words = network(run.config, None if names is None else len(names))
-    return environment.get_template("page.html.jinja").render(
-        run=run,
-        sections=sections,
+    front = Front(
+        name=run.name,
+        title=f"{run.name}: what the attribute classifiers look at",
+        lead="A classifier of many attributes after Kimura & Tanaka (2019), examined on the images of its "
+        f"{run.config.analysis.split} split.",
         facts=header.facts(run, others),
+        settings=run.config.to_yaml(),
+        computed_from="this run",
+        command="python -m mam_keras.report",
         state=header.state(run),
         celeba=quoted.is_celeba(run.config.data),
-        network=drawing,
-        network_words=words,
+        network=network(run.config, None if names is None else len(names)),
+    )
+    return render(front, sections)
+
+
+def render(front, sections) -> str:
+    """One self-contained HTML file of a `Front` and `blocks.Section`s."""
+    environment = _environment()
+    style, script = (environment.loader.get_source(environment, name)[0] for name in ("page.css", "page.js"))
+    return environment.get_template("page.html.jinja").render(
+        front=front,
+        sections=sections,
         style=style,
         script=script,
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",

@@ -21,14 +21,14 @@ def main():
         help="change one setting of all runs; may be repeated",
     )
     parser.add_argument("--run", metavar="DIR", help="the study's directory; runs/<the study's name>-study if left out")
+    parser.add_argument("--out", metavar="DIR", help="where the page goes; reports/<the study's name> if left out")
     arguments = parser.parse_args()
     study = plan.load(arguments.study, arguments.set)
     directory = StudyDirectory(arguments.run or f"runs/{study.name}-study")
     with directory.open(study):
-        command_line.import_tensorflow()
         from mam_keras.study.run import run
 
-        run(study, directory)
+        run(study, directory, arguments.out)
 
 
 if __name__ == "__main__":

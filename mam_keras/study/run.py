@@ -1,28 +1,44 @@
-"""One study from its checked plan to its runs, trained."""
+"""One study from its checked plan to its comparison report."""
 
-from mam_keras import data
+from pathlib import Path
+
+from mam_keras import command_line, data
 from mam_keras.errors import RunError, UserError
-from mam_keras.study import training
+from mam_keras.run_directory import write_text
+from mam_keras.study import results, training
+from mam_keras.study.analyses import analyse
+from mam_keras.study.page import page
 
 
-def run(study, directory):
-    """Trains what is missing of a `plan.Study` in its opened `StudyDirectory`.
+def run(study, directory, out=None):
+    """Trains what is missing of a `plan.Study` in its opened `StudyDirectory`, asks what is missing, and compares.
+
+    Args:
+        out: the folder of the page; reports/<the study's name> when None.
 
     Raises `UserError` for data without validation images, and whatever `training` raises; `RunError` where no run
     completed, or not the baseline.
     """
-    _require_validation(study)
     training.settle(study, directory)
-    failed = training.train_missing(study, directory)
-    count = len(study.configs)
-    print(f"{count} runs, {len(failed)} of which failed" if failed else f"{count} runs", flush=True)
-    if len(failed) == count:
-        raise RunError(f"none of {count} runs completed; the first failed: {next(iter(failed.values()))}")
+    failed = {}
+    if not all(directory.run(name).finished for name in study.configs):
+        _require_validation(study)
+        failed = training.train_missing(study, directory)
+    if len(failed) == len(study.configs):
+        raise RunError(f"none of {len(failed)} runs completed; the first failed: {next(iter(failed.values()))}")
     if study.baseline in failed:
         raise RunError(f"the baseline {study.baseline}, which all are compared with, failed: {failed[study.baseline]}")
+    runs = analyse(study, directory, [name for name in study.configs if name not in failed])
+    found = results.collect(study, runs, failed)
+    results.write(found, directory)
+    path = Path(out or Path("reports") / study.name) / "index.html"
+    write_text(path, page(study, found, runs))
+    print(f"\n{results.table(found)}\n{len(study.configs)} runs, {len(failed)} of which failed")
+    print(f"Written: {directory.results}, {directory.table.name} there, and {path}")
 
 
 def _require_validation(study):
+    command_line.import_tensorflow()  # drawn faces need it, and it shall not chatter
     seen = []
     for name, config in study.configs.items():
         if config.data not in seen:

@@ -16,11 +16,15 @@ class StudyDirectory:
     study.yaml              the study's file, as it was last run
     RUN                     a run directory for each of its runs
     fit/RUN.yaml, RUN.log   what `fit` was started with, and what it printed
+    study.csv               a row for each run
+    study.json              what was found; written last
     """
 
     def __init__(self, path):
         self.path = Path(path)
         self.file = self.path / "study.yaml"
+        self.table = self.path / "study.csv"
+        self.results = self.path / "study.json"
 
     def run(self, name) -> RunDirectory:
         return RunDirectory(self.path / name)

@@ -1,7 +1,7 @@
 """What a search found, as files and as text: tuning.json, a table, and the winning configuration."""
 
+from mam_keras.analysis.measures import MEASURES
 from mam_keras.run_directory import write_csv, write_json, write_text
-from mam_keras.tune.measures import MEASURES
 from mam_keras.tune.search import number_of, values_of
 from mam_keras.tune.space import with_values
 from mam_keras.tune.trial import read_outcome

@@ -6,10 +6,10 @@ import json
 import keras
 import tensorflow as tf
 
+from mam_keras.analysis.measures import measure
 from mam_keras.errors import RunError, UserError
 from mam_keras.fit import run as fit
 from mam_keras.run_directory import RunDirectory, locked, write_json
-from mam_keras.tune.measures import measure
 from mam_keras.tune.space import with_values
 
 OUTCOME = "outcome.json"  # in the run directory; written last

@@ -15,9 +15,9 @@ from mam_keras import command_line
 
 command_line.import_tensorflow()
 
+from mam_keras.analysis.measures import MEASURES  # noqa: E402
 from mam_keras.fit.progress import EpochLines  # noqa: E402
 from mam_keras.tune import __main__, trial  # noqa: E402
-from mam_keras.tune.measures import MEASURES  # noqa: E402
 
 
 def kill_at(step):

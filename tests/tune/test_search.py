@@ -9,12 +9,12 @@ import types
 import pytest
 
 from mam_keras import config as configuration
+from mam_keras.analysis.measures import MEASURES
 from mam_keras.errors import RunError, UserError
 from mam_keras.report import run as report
 from mam_keras.run_directory import RunDirectory
 from mam_keras.tune import run as tune
 from mam_keras.tune import search, trial
-from mam_keras.tune.measures import MEASURES
 from mam_keras.tune.oracles import make_oracle
 from mam_keras.tune.search_directory import SearchDirectory, best_trial
 

@@ -16,7 +16,7 @@ NAMES = {
     "blob": "centre blob",
     "uniform": "chance",
 }
-_WHERE = {
+WHERE = {
     "exact": "drawn regions",
     "parts": "part masks",
     "boxes": "boxes around the mean landmarks",
@@ -96,7 +96,7 @@ def _method(methods):
 
 def _blocks(view):
     if not len(view.reported):
-        yield Missing(f"No attribute has {LEAST} true positives with a region among the {_WHERE[view.name]}.")
+        yield Missing(f"No attribute has {LEAST} true positives with a region among the {WHERE[view.name]}.")
         return
     yield _dots(view)
     yield _means(view)
@@ -106,7 +106,7 @@ def _blocks(view):
 def _summary(view):
     ratio, pointing = view.mean("ratio", "map"), view.mean("pointing", "map")
     yield (
-        f"By {_WHERE[view.name]}, maps put {_times(ratio)} as much of themselves where the attribute is as chance "
+        f"By {WHERE[view.name]}, maps put {_times(ratio)} as much of themselves where the attribute is as chance "
         f"would, and their highest point meets it in {wording.percent(pointing, 0)} of the images "
         f"({wording.count(len(view.reported), 'attribute')}). {_verdict(view)}"
     )
@@ -171,7 +171,7 @@ def _dots(view):
     return Figure(
         name,
         figures.svg(canvas, name),
-        f"By {_WHERE[view.name]}: {_WHAT[view.name]}. The map with its 95 % interval, and the controls on the same "
+        f"By {WHERE[view.name]}: {_WHAT[view.name]}. The map with its 95 % interval, and the controls on the same "
         "images.",
         f"{len(order)} attributes; the map's energy ratio goes from {ratio[0]:.2f} ({view.attributes[order[0]]}) to "
         f"{ratio[-1]:.2f} ({view.attributes[order[-1]]}).",
@@ -200,7 +200,7 @@ def _means(view):
         "in the region. One training run is one seed."
     )
     caption = (
-        f"By {_WHERE[view.name]}: means over {wording.count(len(view.reported), 'attribute')}, with 95 % intervals."
+        f"By {WHERE[view.name]}: means over {wording.count(len(view.reported), 'attribute')}, with 95 % intervals."
     )
     return Table(f"localisation-{view.name}-means", caption, columns, tuple(rows), note)
 
@@ -219,7 +219,7 @@ def _table(view):
         row += [Estimate.of(view["ratio"][k, 0]), *map(float, view["ratio"][k, 1:-1, 0])]
         row += [Estimate.of(view["pointing"][k, 0]), *map(float, view["pointing"][k, 1:, 0])]
         rows.append(tuple(row))
-    caption = f"By {_WHERE[view.name]}: every attribute."
+    caption = f"By {WHERE[view.name]}: every attribute."
     note = "Region: its mean share of the image. Chance has the energy ratio 1."
     return Table(f"localisation-{view.name}", caption, tuple(columns), tuple(rows), note)
 
@@ -230,7 +230,7 @@ def _compared(view, run, others):
     for other in others:
         found = other.results.get("localisation")
         if found is None or view.name not in found.values["sets"]:
-            missing.append(f"{other.name} ({other.missing.get('localisation', f'no {_WHERE[view.name]}')})")
+            missing.append(f"{other.name} ({other.missing.get('localisation', f'no {WHERE[view.name]}')})")
         elif len((its := _View(found, view.name)).reported):
             rows.append(_of_run(other, its, found))
     columns = (
@@ -247,7 +247,7 @@ def _compared(view, run, others):
     note += "what CAM, Grad-CAM and attention branch networks have."
     if missing:
         note += f" Not measured: {'; '.join(missing)}."
-    caption = f"By {_WHERE[view.name]}: maps of the runs compared, with 95 % intervals."
+    caption = f"By {WHERE[view.name]}: maps of the runs compared, with 95 % intervals."
     return Table(f"localisation-{view.name}-runs", caption, columns, tuple(rows), note)
 
 
@@ -278,7 +278,7 @@ def _pictures(view):
     left = "On the left the map, on the right Grad-CAM, each" if len(maps) > 1 else "The map is drawn"
     caption = (
         "Each attribute's first true positive in the order of the split, in grey, the map over it in orange, and the "
-        f"edge of the region in blue ({_WHERE[view.name]}). {left} relative to its highest value."
+        f"edge of the region in blue ({WHERE[view.name]}). {left} relative to its highest value."
     )
     return Gallery("localisation-pictures", caption, (("", tuple(cells)),), 100 * len(maps))
 

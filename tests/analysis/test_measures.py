@@ -1,14 +1,14 @@
-"""What a trial is measured by, against the run's own evaluation and plain numpy."""
+"""What a run is measured by on validation, against the run's own evaluation and plain numpy."""
 
 import json
 
 import numpy as np
 import pytest
 
+from mam_keras.analysis import measures
 from mam_keras.analysis.corruptions import corrupt
 from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.run_directory import RunDirectory
-from mam_keras.tune import measures
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 

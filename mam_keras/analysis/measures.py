@@ -1,16 +1,15 @@
 """How good is a trained run on validation: accuracy, robustness to noise, localisation, openness of its masks.
 
-Everything is asked about the validation images, by the functions that make the report. Knows no search.
+Everything is asked about the validation images, by the functions that make the report. Knows no search, no study.
 """
 
 import json
 
 import numpy as np
-import tensorflow as tf
 
-from mam_keras.analysis import Unavailable, result_of
+from mam_keras.analysis import Unavailable, regions, result_of
 from mam_keras.analysis.corruptions import corrupt
-from mam_keras.analysis.network import stream
+from mam_keras.analysis.result import Result
 from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.evaluation import Scorer, defined_mean, estimates, resample_weights
 
@@ -23,6 +22,23 @@ MEASURES = (
     "mask_mean",
     "mask_near_zero",
 )
+
+
+def settings(config):
+    """The answer depends on the noise, on where the attributes are, and on the bootstrap."""
+    own = config.model_copy(update={"analysis": config.analysis.model_copy(update={"parts": None})})
+    return {
+        "sigmas": list(config.analysis.sigmas),
+        "clip": config.analysis.clip,
+        "regions": regions.settings(own),
+        "resamples": config.analysis.resamples,
+        "seed": config.seed,
+    }
+
+
+def compute(run):
+    """What `measure` gives, as the values of a `Result`."""
+    return Result(measure(run.directory))
 
 
 def measure(directory) -> dict:
@@ -69,6 +85,10 @@ def noise_robustness(run):
     Returns:
         float (3,): the value and the ends of its 95 % bootstrap interval; NaN where it is undefined.
     """
+    import tensorflow as tf
+
+    from mam_keras.analysis.network import stream
+
     settings, images, parts = run.config.analysis, run.images("validation"), run.network.parts
     sigmas = np.unique(settings.sigmas)
     head = "attribute_logits" if "attribute_logits" in parts.output else "multi_label_logits"

@@ -1,0 +1,57 @@
+"""What `results.collect` found, by names, as the sections of the page read it. Computes nothing."""
+
+from mam_keras.report import figures
+from mam_keras.report.blocks import Estimate
+
+ONE_SEED = "One training run is one seed: intervals cover the images, not training."
+_DASHES = ("-", "--", ":", "-.")  # beyond the colours
+
+
+class View:
+    """A study.
+
+    Attributes:
+        found: of `results.collect`.
+        runs: its runs, in the order of the study's file.
+        done: those that are finished.
+        baseline, chosen: two of them; `chosen` is None where nothing was chosen.
+        shown: the baseline, and the chosen run where it is another.
+        histories: {run: rows of history.csv}.
+    """
+
+    def __init__(self, found, histories):
+        self.found, self.runs, self.histories = found, found["runs"], histories
+        self.done = [one for one in self.runs if one["failed"] is None]
+        self.baseline, self.chosen = (self._run(found[name]) for name in ("baseline", "chosen"))
+        self.shown = [self.baseline, *([] if self.chosen in (None, self.baseline) else [self.chosen])]
+
+    def _run(self, name):
+        return next((one for one in self.runs if one["run"] == name), None)
+
+    def having(self, part):
+        """The finished runs that have a part of `results.collect`."""
+        return [one for one in self.done if one[part]]
+
+    def name(self, one):
+        """For a table: the run, and whether it is the baseline or the chosen one."""
+        notes = [word for word in ("baseline", "chosen") if self.found[word] == one["run"]]
+        return one["run"] + (f" ({', '.join(notes)})" if notes else "")
+
+    def look(self, one):
+        """Colour, dash and width of a run's line; the baseline has the page's ink, the chosen one is wide."""
+        if one is self.baseline:
+            return figures.INK, "-", 1.8
+        others = [other for other in self.done if other is not self.baseline]
+        place = others.index(one)
+        dash = _DASHES[place // len(figures.COLORS) % len(_DASHES)]
+        return figures.COLORS[place % len(figures.COLORS)], dash, 2.2 if one is self.chosen else 1.2
+
+
+def estimate(numbers) -> Estimate | None:
+    """Of [value, low, high]; None where there is none."""
+    return None if numbers is None else Estimate(*numbers)
+
+
+def changed(one) -> str:
+    """What a run changes, in words."""
+    return ", ".join(f"{key} {value}" for key, value in one["changes"].items()) or "nothing"
