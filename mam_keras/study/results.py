@@ -202,7 +202,10 @@ def _under_noise(arrays, condition, variant):
 
 
 def _name(variant):
-    return f"({variant['a']:g}, {variant['b']:g})" if variant["kind"] == "pair" else variant["kind"]
+    """A variant's kind; with its pair where a kind is there more than once, of which `pair` goes without saying."""
+    if "a" not in variant or variant["kind"] in ("identity", "unmasked"):
+        return variant["kind"]
+    return f"({variant['a']:g}, {variant['b']:g}) {variant['kind'].removeprefix('pair')}".rstrip()
 
 
 def _masks(result):

@@ -41,10 +41,9 @@ def _summary(view):
     chosen, baseline = (one["validation"]["measures"] for one in (view.chosen, view.baseline))
     eligible = len(view.found["eligible"])
     text = (
-        f"Of {wording.count(len(view.done), 'run')}, {eligible} lose at most "
-        f"{100 * view.found['most_accuracy_lost']:.1f} points of validation accuracy against {view.found['baseline']}; "
-        f"of these {view.found['chosen']} localises best on validation, "
-        f"{chosen['localisation']:.2f} times chance"
+        f"{eligible} of {wording.count(len(view.done), 'run')}, the baseline {view.found['baseline']} among them, lose "
+        f"at most {100 * view.found['most_accuracy_lost']:.1f} points of validation accuracy against it. Of these "
+        f"{view.found['chosen']} localises best on validation: {chosen['localisation']:.2f} times chance"
     )
     if view.chosen is view.baseline:
         yield f"{text}: the baseline itself, so that no change was worth it."

@@ -31,24 +31,19 @@ def _summary(view):
             f"{words} {found['covering'][method][0]:.2f}"
             for method, words in (("map", "what the map marks"), ("random", "random blocks"), ("centre", "the middle"))
         )
-        beaten = [
-            words
-            for method, words in (("random", "random blocks"), ("centre", "the middle of the image"))
-            if _above(found["covering_minus"][method])
-        ]
-        verdict = (
-            f"the map costs measurably more than {' and '.join(beaten)}"
-            if beaten
-            else ("the map costs measurably more than neither control")
-        )
-        if len(beaten) == 1:
-            verdict += ", and not than the other control"
-        yield f"{one['run']}: covering costs of the logit {losses}; {verdict}."
+        yield f"{one['run']}: covering costs of the logit {losses}. {_verdict(found['covering_minus'])}"
 
 
-def _above(numbers):
-    gain = estimate(numbers)
-    return wording.differs(gain) and gain.value > 0
+def _verdict(gains):
+    """Of covering what the map marks against both controls, in one sentence."""
+    parts = []
+    for method, words in (("random", "random blocks"), ("centre", "the middle of the image")):
+        gain = estimate(gains[method])
+        if not wording.differs(gain):
+            parts.append(f"as much as {words}, as far as these images show")
+        else:
+            parts.append(f"measurably {'more' if gain.value > 0 else 'less'} than {words}")
+    return f"What the map marks costs {', and '.join(parts)}."
 
 
 def _table(view, runs):

@@ -55,11 +55,10 @@ def _verdict(found):
             gain = estimate(found["map_minus"][method]["ratio"])
             which = equal if not wording.differs(gain) else above if gain.value > 0 else below
             which.append(f"{NAMES[method]} ({found['methods'][method]['ratio'][0]:.2f})")
-    parts = [f"A simple control does better: {', '.join(below)}"] * bool(below)
+    parts = [f"a simple control does better: {', '.join(below)}"] * bool(below)
     parts += [f"no measurable difference to {', '.join(equal)}"] * bool(equal)
     parts += [f"measurably above {', '.join(above)}"] * bool(above)
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}."
+    return f"By energy, on the same images: {'; '.join(parts)}."
 
 
 def _times(numbers):
@@ -152,7 +151,7 @@ def _attributes_figure(view, shown, name):
     canvas, axes = figures.canvas(6.4, 1.1 + 0.19 * len(names))
     for number, one in enumerate(shown):
         found = one["localisation"][name]["per_attribute"]
-        color = figures.COLORS[number]
+        color, *_ = view.look(one)
         for place, attribute in enumerate(names):
             if attribute in found:
                 value, low, high = found[attribute]["ratio"]

@@ -50,12 +50,15 @@ def _sentence(one, noise, spoiled):
     text = f"{one['run']}, on test at sigma {noise['sigma']:g}: {wording.percent(identity)} as it is"
     for key, words in (("best_pair", "with the best pair"), ("best_control", "with the best control")):
         if noise[key] is not None:
-            text += f", {wording.percent(estimate(noise[key]['value']))} {words}, {_name(noise[key]['name'])}"
+            text += f", {wording.percent(estimate(noise[key]['value']))} {words} ({_name(noise[key]['name'])})"
     if noise["over_control"] is None:
         return f"{text}."
     beyond = [estimate(each["over_control"]) for each in spoiled]
     ahead, behind = (sum(wording.differs(gain) and sign * gain.value > 0 for gain in beyond) for sign in (1, -1))
-    return f"{text}. The pair is ahead of the control at {ahead} of {len(spoiled)} sigmas and behind at {behind}."
+    return (
+        f"{text}. Of {wording.count(len(spoiled), 'sigma')} the pair is measurably ahead of the control at {ahead} and "
+        f"behind at {behind}."
+    )
 
 
 def _table(view, runs):
