@@ -1,5 +1,6 @@
 """What a study compares: runs of one base configuration, each with a few changes. Imports no TensorFlow."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,6 +61,12 @@ class Study:
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.file.model_dump(mode="json", by_alias=True), sort_keys=False)
+
+
+def in_words(changes) -> str:
+    """Changes of a run, as "model.channels 32, model.dilations [1, 0, 0]"; "nothing" without any."""
+    texts = (f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in changes.items())
+    return ", ".join(texts) or "nothing"
 
 
 def load(path, overrides=()) -> Study:

@@ -7,6 +7,7 @@ from mam_keras.analysis.faithfulness import COVERED, REMOVED
 from mam_keras.analysis.localisation import MEASURES as LOCATED
 from mam_keras.run_directory import write_csv, write_json
 from mam_keras.study.choice import choose
+from mam_keras.study.plan import in_words
 
 METRICS = COMPARED[:3]  # accuracy, balanced_accuracy, average_precision
 NOISE = "balanced_accuracy"  # what robustness is said in: near the majority class accuracy says nothing
@@ -222,7 +223,7 @@ def _row(one, found):
         "note": ", ".join(notes),
         "eligible": one["run"] in found["eligible"],
         "failed": one["failed"],
-        "changes": "; ".join(f"{key}: {value}" for key, value in one["changes"].items()),
+        "changes": in_words(one["changes"]),
     }
     if kept["robustness"]:
         kept["robustness"] = {f"sigma {noise['sigma']:g}": noise | {"sigma": None} for noise in kept["robustness"]}

@@ -10,6 +10,7 @@ from mam_keras import command_line
 from mam_keras import config as configuration
 from mam_keras.errors import UserError
 from mam_keras.run_directory import difference, locked, write_text
+from mam_keras.study.plan import in_words
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PLACES = ("directory", "cache", "cache_directory")  # of the data: what changes nothing that is trained
@@ -54,7 +55,7 @@ def train_missing(study, directory) -> dict[str, str]:
             print(f"{title}: {_validation(directory.run(name))}; finished before", flush=True)
             continue
         left = f", about {_minutes(seconds, to_train[to_train.index(name) :])} min left" if seconds else ""
-        print(f"{title}: {_words(study.file.runs[name])}{left}; {directory.fit_log(name)}", flush=True)
+        print(f"{title}: changes {in_words(study.file.runs[name])}{left}; {directory.fit_log(name)}", flush=True)
         start = time.monotonic()
         if why := _train(study.configs[name], directory, name):
             failed[name] = why
@@ -154,10 +155,6 @@ def _validation(run):
         f"{words} {100 * means[metric]:.1f} %"
         for words, metric in (("validation accuracy", "accuracy"), ("balanced", "balanced_accuracy"))
     )
-
-
-def _words(changes):
-    return ", ".join(f"{key} {value}" for key, value in changes.items()) or "as the base"
 
 
 def _minutes(seconds, left):

@@ -50,8 +50,3 @@ class View:
 def estimate(numbers) -> Estimate | None:
     """Of [value, low, high]; None where there is none."""
     return None if numbers is None else Estimate(*numbers)
-
-
-def changed(one) -> str:
-    """What a run changes, in words."""
-    return ", ".join(f"{key} {value}" for key, value in one["changes"].items()) or "nothing"

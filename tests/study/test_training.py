@@ -64,8 +64,8 @@ def test_every_run_is_trained_once(study, fits, capsys):
     assert fits == [("papers", []), ("top", []), ("few", [])]
     assert configuration.load(directory.run("top").config).model.pooled_share == 0.25
     printed = capsys.readouterr().out
-    assert "run 1/3: papers: as the base; " in printed
-    assert "run 2/3: top: model.pooled_share 0.25, about 0 min left; " in printed
+    assert "run 1/3: papers: changes nothing; " in printed
+    assert "run 2/3: top: changes model.pooled_share 0.25, about 0 min left; " in printed
     assert "run 3/3: few: validation accuracy 80.0 %, balanced 70.0 %; 0 s\n" in printed
     study()
     assert len(fits) == 3

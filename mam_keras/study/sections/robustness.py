@@ -50,7 +50,9 @@ def _sentence(one, noise, spoiled):
     text = f"{one['run']}, on test at sigma {noise['sigma']:g}: {wording.percent(identity)} as it is"
     for key, words in (("best_pair", "with the best pair"), ("best_control", "with the best control")):
         if noise[key] is not None:
-            text += f", {wording.percent(estimate(noise[key]['value']))} {words} ({_name(noise[key]['name'])})"
+            which = _name(noise[key]["name"])
+            which = which if which.startswith("(") else f"({which})"
+            text += f", {wording.percent(estimate(noise[key]['value']))} {words} {which}"
     if noise["over_control"] is None:
         return f"{text}."
     beyond = [estimate(each["over_control"]) for each in spoiled]
@@ -120,4 +122,4 @@ def _figure(view, runs):
         "Every run under Gaussian noise: as it was trained, and with the better of two controls, chosen on validation. "
         "Sigma is the standard deviation, where black is 0 and white is 1. Dotted: guessing."
     )
-    return Figure("robustness", figures.svg(canvas, "robustness"), caption, f"Identity: {words}.")
+    return Figure("robustness-curves", figures.svg(canvas, "robustness-curves"), caption, f"Identity: {words}.")

@@ -3,8 +3,9 @@
 from mam_keras.evaluation import HEADS
 from mam_keras.report import wording
 from mam_keras.report.blocks import Column, Missing, Section, Table
+from mam_keras.study.plan import in_words
 from mam_keras.study.results import METRICS
-from mam_keras.study.view import ONE_SEED, changed, estimate
+from mam_keras.study.view import ONE_SEED, estimate
 
 TITLE = "Runs"
 _TITLES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "average_precision": "average precision"}
@@ -16,7 +17,11 @@ def section(view):
         "the baseline, on the same resampled test images; one whose interval leaves out 0 is more than the choice of "
         "images, and may still be no more than another seed would do."
     )
-    blocks = [Missing(f"{one['run']} ({changed(one)}) failed: {one['failed']}.") for one in view.runs if one["failed"]]
+    blocks = [
+        Missing(f"{one['run']} ({in_words(one['changes'])}) failed: {one['failed']}.")
+        for one in view.runs
+        if one["failed"]
+    ]
     blocks.append(_table(view))
     return Section("runs", TITLE, "", reading, tuple(blocks), tuple(_summary(view)))
 
@@ -50,7 +55,7 @@ def _table(view):
         test, difference = (one[name] or dict.fromkeys(METRICS) for name in ("test", "difference"))
         head = HEADS[test["head"]] if "head" in test else None
         values = [estimate(part[metric]) for part in (test, difference) for metric in METRICS]
-        rows.append((view.name(one), changed(one), one["epochs"], head, *values))
+        rows.append((view.name(one), in_words(one["changes"]), one["epochs"], head, *values))
     return Table(
         "runs",
         "Every run on the test images: means over the attributes, with 95 % intervals.",

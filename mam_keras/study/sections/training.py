@@ -27,7 +27,9 @@ def section(view):
     canvas.legend(loc="outside lower center", ncols=3, fontsize=8)
     final = ", ".join(f"{name} {curve[-1][1]:.1f} %" for name, curve in curves.items())
     caption = "Mean accuracy over the attributes on validation images, after every epoch."
-    figure = Figure("training", figures.svg(canvas, "training"), caption, f"After the last epoch: {final}.")
+    figure = Figure(
+        "training-curves", figures.svg(canvas, "training-curves"), caption, f"After the last epoch: {final}."
+    )
     return Section("training", TITLE, "", reading, (figure,))
 
 
