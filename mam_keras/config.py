@@ -21,6 +21,7 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # also of a folder
 
 
 class Section(pydantic.BaseModel):
@@ -205,7 +206,7 @@ class Tune(Section):
 
 
 class Config(Section):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Name
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: Data
     model: Model = Model()
@@ -276,7 +277,7 @@ def load(path: str | Path, overrides: list[str] = ()) -> Config:
     """
     values, where = read(path), str(path)
     for override in overrides:
-        _override(values, override)
+        put(values, *assignment(override), f"--set {override}")
         where = f"{path} with --set {' '.join(overrides)}"
     return check(values, where)
 
@@ -302,6 +303,24 @@ def check(values: dict[str, Any], where: str, section: type[Section] = Config) -
         first, more = error.errors()[0], error.error_count() - 1
         message = _explain(first, section) + (f" (and {more} more)" if more else "")
         raise UserError(f"{where}: {message}") from None
+
+
+def assignment(override: str) -> tuple[str, Any]:
+    """The key and the value of `section.key=value`; raises `UserError` for any other text."""
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set: expected section.key=value. Received: {override!r}")
+    return key.strip(), _parse(text, f"--set {override}")
+
+
+def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Sets `section.key` in plain values; `where` opens the message of the `UserError` where a section is none."""
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise UserError(f"{where}: expected '{section}' to be a section, but it is a single value")
+    values[last] = value
 
 
 class _Loader(yaml.SafeLoader):
@@ -338,18 +357,6 @@ def _parse(text: str, where: str) -> Any:
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UserError(f"{where}{line}: expected YAML. Received: {problem}") from None
-
-
-def _override(values: dict, override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"--set: expected section.key=value. Received: {override!r}")
-    *sections, last = key.strip().split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise UserError(f"--set {override}: expected '{section}' to be a section, but it is a single value")
-    values[last] = _parse(text, f"--set {override}")
 
 
 def _tuples(value: Any) -> Any:

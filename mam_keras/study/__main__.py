@@ -1,0 +1,35 @@
+"""`python -m mam_keras.study STUDY.yaml` trains and compares runs. TensorFlow is imported once all is checked."""
+
+import argparse
+
+from mam_keras import command_line
+from mam_keras.study import plan
+from mam_keras.study.study_directory import StudyDirectory
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m mam_keras.study",
+        description="Train the runs of a study and compare them. The same command again carries on.",
+    )
+    parser.add_argument("study", metavar="STUDY.yaml")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="section.key=value",
+        help="change one setting of all runs; may be repeated",
+    )
+    parser.add_argument("--run", metavar="DIR", help="the study's directory; runs/<the study's name>-study if left out")
+    arguments = parser.parse_args()
+    study = plan.load(arguments.study, arguments.set)
+    directory = StudyDirectory(arguments.run or f"runs/{study.name}-study")
+    with directory.open(study):
+        command_line.import_tensorflow()
+        from mam_keras.study.run import run
+
+        run(study, directory)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

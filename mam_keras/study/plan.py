@@ -1,0 +1,125 @@
+"""What a study compares: runs of one base configuration, each with a few changes. Imports no TensorFlow."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, model_validator
+
+from mam_keras import config as configuration
+from mam_keras.config import Config, Name, Section, Share, Text
+from mam_keras.errors import UserError
+from mam_keras.study.study_directory import OWN_FILES
+
+Changes = dict[Text, Any]  # {section.key: value}
+MEASURED_ALIKE = ("analysis", "evaluation")  # sections that no run changes for itself
+
+
+class StudyFile(Section):
+    """The file of a study."""
+
+    name: Name
+    base: Text  # a configuration of `fit`; relative to this file
+    set_: Changes = Field({}, alias="set")  # of every run, on top of the base
+    baseline: Name  # the run that the others are compared with
+    most_accuracy_lost: Share = 0.01  # of validation accuracy, against the baseline, by the run that is chosen
+    runs: Annotated[dict[Name, Changes], Field(min_length=1)]  # each only what it changes
+
+    @model_validator(mode="after")
+    def _possible(self):
+        if self.baseline not in self.runs:
+            raise ValueError(f"baseline: expected one of the runs, {', '.join(self.runs)}. Received: {self.baseline!r}")
+        for name in self.runs:
+            if name in OWN_FILES:
+                raise ValueError(
+                    f"runs: expected names other than the study's own {', '.join(OWN_FILES)}. Received: {name!r}"
+                )
+        return self
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked study.
+
+    Attributes:
+        file: as it was read, with what the command line sets for every run in `set`.
+        configs: {run: its `config.Config`}, which has the run's name.
+    """
+
+    file: StudyFile
+    configs: dict[str, Config]
+
+    @property
+    def name(self):
+        return self.file.name
+
+    @property
+    def baseline(self):
+        return self.file.baseline
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.file.model_dump(mode="json", by_alias=True), sort_keys=False)
+
+
+def load(path, overrides=()) -> Study:
+    """Reads a study's file, resolves every run's configuration and checks all of them.
+
+    A run's settings are the base's, then those of `set`, then the run's own, then `overrides` (`section.key=value`).
+
+    Raises `UserError` for a file that cannot be read, for whatever `config.check` refuses, for a baseline that is no
+    run, for two runs of the same settings, for settings of `MEASURED_ALIKE` in a single run, and for a study in which
+    nothing can be chosen on validation images.
+    """
+    path = Path(path)
+    values = configuration.check(configuration.read(path), str(path), StudyFile)
+    overrides = dict(map(configuration.assignment, overrides))
+    _refuse_unfit(values.set_, f"{path}: set")
+    _refuse_unfit(overrides, "--set")
+    configs = {}
+    for name, changes in values.runs.items():
+        where = f"{path}: runs.{name}"
+        _refuse_unfit(changes, where, MEASURED_ALIKE)
+        config = _resolved(path.parent / values.base, name, values.set_ | changes | overrides, where)
+        _refuse_unchosen(config, where)
+        for other, same in configs.items():
+            if config == same.model_copy(update={"name": name}):
+                raise UserError(f"{where}: expected settings that no other run has. Received: those of runs.{other}")
+        configs[name] = config
+    return Study(values.model_copy(update={"set_": values.set_ | overrides}), configs)
+
+
+def _resolved(base, name, changes, where):
+    values = configuration.read(base)
+    for key, value in changes.items():
+        configuration.put(values, key, value, f"{where}: {key}")
+    values.pop("tune", None)
+    return configuration.check(values | {"name": name}, f"{where}, on {base}")
+
+
+def _refuse_unfit(changes, where, sections=()):
+    for key, value in changes.items():
+        section = key.split(".")[0]
+        if section in ("name", "tune") or isinstance(value, dict):
+            raise UserError(
+                f"{where}: expected `section.key: value`, one setting of data, model, loss, training, distribute, "
+                f"evaluation or analysis, or seed. Received: {key}: {value}"
+            )
+        if section in sections:
+            raise UserError(
+                f"{where}: expected {section} to be the same for all runs, so that they are measured alike (`set`, or "
+                f"--set). Received: {key}: {value}"
+            )
+
+
+def _refuse_unchosen(config, where):
+    if config.data.train_on_validation:
+        raise UserError(
+            f"{where}: data.train_on_validation: expected false in a study: nothing can be chosen on images that were "
+            "trained on. Received: True"
+        )
+    if config.distribute.strategy == "multi_worker":
+        raise UserError(
+            f"{where}: distribute.strategy: expected auto, none or mirrored in a study: each run is trained by one "
+            "process. Received: 'multi_worker'"
+        )

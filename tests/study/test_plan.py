@@ -1,0 +1,96 @@
+"""A study's file: how runs are resolved, and every way to get it wrong."""
+
+import pytest
+
+from mam_keras import config as configuration
+from mam_keras.errors import UserError
+from mam_keras.study import plan
+
+
+def test_a_runs_settings_are_the_bases_then_the_studys_then_its_own_then_the_command_lines(write_study, tmp_path):
+    runs = {"papers": {}, "more": {"training.epochs": 3, "model.dilations": [1, 2], "seed": 4}}
+    path = write_study(tmp_path, set={"training.epochs": 1, "model.channels": 8, "loss.gamma": 2}, runs=runs)
+    study = plan.load(path, ["model.channels=6", "loss.lambda=1e-6"])
+    papers, more = study.configs["papers"], study.configs["more"]
+    assert (papers.training.epochs, papers.model.channels, papers.loss.gamma, papers.loss.lambda_) == (1, 6, 2.0, 1e-6)
+    assert (more.training.epochs, more.model.channels, more.loss.gamma, more.loss.lambda_) == (3, 6, 2.0, 1e-6)
+    assert (papers.model.dilations, more.model.dilations, more.seed) == ((1,), (1, 2), 4)
+    assert papers.training.batch_size == 16  # of the base
+    assert [config.name for config in study.configs.values()] == ["papers", "more"]
+    assert papers.tune is None
+    assert study.file.most_accuracy_lost == 0.01
+
+
+def test_what_is_kept_of_a_study_is_a_study(write_study, tmp_path):
+    study = plan.load(write_study(tmp_path), ["model.channels=6"])
+    kept = tmp_path / "kept.yaml"
+    kept.write_text(study.to_yaml())
+    assert plan.load(kept).configs == study.configs
+
+
+def test_the_study_that_comes_with_the_package_is_one():
+    folder = plan.Path(__file__).parents[2] / "configs/studies"
+    for path in folder.glob("*.yaml"):
+        assert plan.load(path).name == path.stem
+    assert (folder / "localisation.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"base": "bases/other.yaml"}, r"bases/other\.yaml: expected a readable YAML file"),
+        ({"baseline": "paper"}, r"study\.yaml: baseline: expected one of the runs, papers, top\. Received: 'paper'"),
+        ({"basline": "papers"}, r"study\.yaml: basline: unknown key; did you mean 'baseline'\?"),
+        ({"name": "../x"}, r"study\.yaml: name: expected pattern .* Received: '\.\./x'"),
+        ({"most_accuracy_lost": 2}, r"study\.yaml: most_accuracy_lost: expected less than or equal to 1"),
+        ({"runs": {}}, r"study\.yaml: runs: expected"),
+        ({"runs": {"papers": {}, "a b": {"seed": 2}}}, r"study\.yaml: runs\.a b\.\[key\]: expected pattern"),
+        ({"runs": {"papers": {}, "fit": {"seed": 2}}}, r"study\.yaml: runs: expected names other than .* 'fit'"),
+        (
+            {"runs": {"papers": {}, "x": {"model.chanels": 2}}},
+            r"study\.yaml: runs\.x, on .*model\.chanels: unknown key",
+        ),
+        (
+            {"runs": {"papers": {}, "x": {"model.channels": "a"}}},
+            r"runs\.x, on .*model\.channels: expected a valid int",
+        ),
+        ({"runs": {"papers": {}, "x": {"model.dilations": [9]}}}, r"runs\.x, on .*every dilation to be smaller"),
+        (
+            {"runs": {"papers": {}, "x": {"model.channels": 4}}},
+            r"runs\.x: expected settings .* Received: those of runs",
+        ),
+        ({"runs": {"papers": {}, "x": {"name": "y"}}}, r"runs\.x: expected `section\.key: value`.* Received: name: y"),
+        ({"runs": {"papers": {}, "x": {"model": {"channels": 2}}}}, r"runs\.x: expected `section\.key: value`"),
+        ({"runs": {"papers": {}, "x": {"tune.trials": 2}}}, r"runs\.x: expected `section\.key: value`"),
+        (
+            {"runs": {"papers": {}, "x": {"analysis.resamples": 2}}},
+            r"runs\.x: expected analysis to be the same for all",
+        ),
+        ({"runs": {"papers": {}, "x": {"seed.y": 2}}}, r"runs\.x, on .*seed: expected a valid integer"),
+        ({"runs": {"papers": {}, "x": {"model.channels.y": 2}}}, r"runs\.x: model\.channels\.y: expected 'channels'"),
+        ({"set": {"data.train_on_validation": True}}, r"runs\.papers: data\.train_on_validation: expected false"),
+        ({"set": {"distribute.strategy": "multi_worker"}}, r"runs\.papers: distribute\.strategy: expected auto, none"),
+    ],
+)
+def test_bad_studies_are_refused_in_one_line(write_study, tmp_path, changes, message):
+    with pytest.raises(UserError, match=message) as raised:
+        plan.load(write_study(tmp_path, **changes))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("model.channels", r"^--set: expected section\.key=value\. Received: 'model\.channels'"),
+        ("name=x", r"^--set: expected `section\.key: value`.* Received: name: x"),
+        ("model.pooled_share=0.25", r"runs\.top: expected settings that no other run has"),
+    ],
+)
+def test_bad_overrides_are_refused_in_one_line(write_study, tmp_path, override, message):
+    with pytest.raises(UserError, match=message):
+        plan.load(write_study(tmp_path), [override])
+
+
+def test_runs_may_differ_by_their_seed_alone(write_study, tmp_path):
+    study = plan.load(write_study(tmp_path, runs={"papers": {}, "again": {"seed": 5}}))
+    assert configuration.check(study.configs["again"].model_dump(by_alias=True), "") == study.configs["again"]

@@ -1,0 +1,89 @@
+"""A study as a user runs it: two runs, ended by SIGTERM in the second and carried on."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from mam_keras import config as configuration
+from mam_keras.study.study_directory import StudyDirectory
+
+EPOCHS = 20
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, write_study):
+    folder = tmp_path_factory.mktemp("study")
+    write_study(folder, set={"training.epochs": EPOCHS})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def directory(folder):
+    return StudyDirectory(folder / "runs/small-study")
+
+
+def written(run):
+    return {file: file.stat().st_mtime_ns for file in run.path.rglob("*") if file.is_file() and file != run.config}
+
+
+@pytest.fixture(scope="module")
+def stopped(folder, directory, start):
+    """What the first start ended with, what it printed, and the files of the finished run."""
+    process = start(folder, "study.yaml", "--set", "model.channels=5")
+    output = ""
+    for line in process.stdout:
+        output += line
+        if line.startswith("run 2/2"):
+            break
+    while not directory.run("top").last_checkpoint.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    rest, errors = process.communicate(timeout=100)
+    return process.returncode, output + rest, errors, written(directory.run("papers"))
+
+
+@pytest.fixture(scope="module")
+def finished(stopped, folder, start):
+    process = start(folder, "study.yaml", "--set", "model.channels=5")
+    output, errors = process.communicate(timeout=250)
+    assert errors == ""
+    assert process.returncode == 0
+    return output
+
+
+def test_a_stop_has_its_exit_code_and_line(stopped):
+    code, output, errors, _ = stopped
+    assert code == 143
+    assert errors == "stopped; the same command carries on\n"
+    assert "run 1/2: papers: validation accuracy" in output
+
+
+def test_the_finished_run_is_left_alone_and_the_begun_one_carried_on(finished, stopped, directory):
+    before = stopped[-1]
+    assert {file: time for file, time in written(directory.run("papers")).items() if file in before} == before
+    log = [line for line in directory.fit_log("top").read_text().splitlines() if line.startswith("epoch")]
+    epochs = [int(line.split()[1].split("/")[0]) for line in log]
+    assert sorted(set(epochs)) == list(range(1, EPOCHS + 1))
+    assert len(epochs) <= EPOCHS + 1  # the running one is repeated if it had been printed
+
+
+def test_runs_are_runs_of_ours_each_with_its_own_settings(finished, directory):
+    for name, share in (("papers", 1.0), ("top", 0.25)):
+        run = directory.run(name)
+        config = configuration.load(run.config)
+        assert (config.name, config.model.pooled_share, config.model.channels) == (name, share, 5)
+        assert set(json.loads(run.evaluation.read_text())["splits"]) == {"validation", "test"}
+        assert not run.checkpoints.exists()
+
+
+def test_a_wrong_study_ends_with_2_before_anything_is_loaded(folder, start):
+    process = start(folder, "study.yaml", "--set", "model.chanels=5", "--run", "elsewhere")
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (2, "")
+    assert errors.startswith(
+        "error: study.yaml: runs.papers, on bases/tiny.yaml: model.chanels: unknown key; did you mean"
+    )
+    assert not (folder / "elsewhere").exists()

@@ -1,0 +1,209 @@
+"""Which runs of a study are trained, carried on, left alone or refused. The real `fit` is in `test_study.py`."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from mam_keras import config as configuration
+from mam_keras.errors import RunError, UserError
+from mam_keras.run_directory import RunDirectory, locked
+from mam_keras.study import plan, training
+from mam_keras.study import run as study_run
+from mam_keras.study.study_directory import StudyDirectory
+
+EVALUATION = {
+    "splits": {"validation": {"heads": {"attributes": {"mean": {"accuracy": 0.8, "balanced_accuracy": 0.7}}}}}
+}
+RUNS = {"papers": {}, "top": {"model.pooled_share": 0.25}, "few": {"model.channels": 2}}
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Commands that were run; `fits.codes` says with what a run ends instead of being finished."""
+
+    class Fits(list):
+        codes = {}  # noqa: RUF012
+
+        def __call__(self, command, log):
+            directory = RunDirectory(command[5])
+            self.append((directory.path.name, command[6:]))
+            with directory.open(configuration.load(command[3]), "--overwrite" in command):
+                directory.last_checkpoint.parent.mkdir(exist_ok=True)
+                directory.last_checkpoint.touch()
+            if code := self.codes.get(directory.path.name, 0):
+                log.write(b"error: the loss became nan in epoch 1\nepoch 1/2: said late\n")
+                return code
+            directory.evaluation.write_text(json.dumps(EVALUATION))
+            return 0
+
+    monkeypatch.setattr(training, "_run", found := Fits())
+    return found
+
+
+@pytest.fixture
+def study(write_study, tmp_path):
+    """study(overrides, key=value) runs a study of three runs in tmp_path/small-study."""
+
+    def go(overrides=(), **changes):
+        planned = plan.load(write_study(tmp_path, **({"runs": RUNS} | changes)), overrides)
+        directory = StudyDirectory(tmp_path / "small-study")
+        with directory.open(planned):
+            study_run.run(planned, directory)
+        return directory
+
+    return go
+
+
+def test_every_run_is_trained_once(study, fits, capsys):
+    directory = study()
+    assert fits == [("papers", []), ("top", []), ("few", [])]
+    assert configuration.load(directory.run("top").config).model.pooled_share == 0.25
+    printed = capsys.readouterr().out
+    assert "run 1/3: papers: as the base; " in printed
+    assert "run 2/3: top: model.pooled_share 0.25, about 0 min left; " in printed
+    assert "run 3/3: few: validation accuracy 80.0 %, balanced 70.0 %; 0 s\n" in printed
+    study()
+    assert len(fits) == 3
+    assert "run 2/3: top: validation accuracy 80.0 %, balanced 70.0 %; finished before" in capsys.readouterr().out
+
+
+def test_runs_that_the_file_gained_are_trained(study, fits):
+    study(runs={"papers": {}})
+    study()
+    assert [name for name, _ in fits] == ["papers", "top", "few"]
+
+
+def test_runs_that_the_file_lost_are_left_alone(study, fits):
+    directory = study()
+    study(runs={"papers": {}})
+    assert directory.run("few").finished
+
+
+def test_a_finished_run_of_other_settings_is_refused_before_any_training(study, fits):
+    study(runs={"papers": {}, "few": {"model.channels": 2}})
+    changed = {"papers": {}, "top": {"model.pooled_share": 0.25}, "few": {"model.channels": 3}}
+    with pytest.raises(
+        UserError, match=r"config.yaml: expected the settings of the study's run few\. Received: model\."
+    ) as it:
+        study(runs=changed)
+    assert "model.channels is 2 there and 3 in the study" in str(it.value)
+    assert [name for name, _ in fits] == ["papers", "few"]
+
+
+def test_an_unfinished_run_of_other_settings_begins_anew(study, fits):
+    fits.codes = {"few": 1}
+    study()
+    fits.codes = {}
+    directory = study(runs=RUNS | {"few": {"model.channels": 3}})
+    assert fits[3:] == [("few", ["--overwrite"])]
+    assert configuration.load(directory.run("few").config).model.channels == 3
+
+
+def test_what_comes_after_training_may_change(study, fits):
+    fits.codes = {"few": 1}
+    study()
+    fits.codes = {}
+    directory = study(["analysis.resamples=30", "data.cache_directory=elsewhere"])
+    assert fits[3:] == [("few", [])]  # carried on
+    for name in RUNS:
+        assert configuration.load(directory.run(name).config).analysis.resamples == 30
+        assert configuration.load(directory.run(name).config).data.cache_directory == "elsewhere"
+
+
+def test_failed_runs_are_shown_and_counted_and_tried_again(study, fits, capsys):
+    fits.codes = {"top": 1, "few": -signal.SIGKILL}
+    study()
+    printed = capsys.readouterr().out
+    assert "run 2/3: top failed: the loss became nan in epoch 1\n" in printed
+    assert "3 runs, 2 of which failed" in printed
+    fits.codes = {}
+    study()
+    assert [name for name, _ in fits[3:]] == ["top", "few"]
+
+
+def test_a_study_without_its_baseline_or_without_any_run_fails(study, fits):
+    fits.codes = {"papers": 1}
+    with pytest.raises(RunError, match=r"^the baseline papers, which all are compared with, failed: the loss became"):
+        study()
+    assert [name for name, _ in fits] == ["papers", "top", "few"]
+    fits.codes = {"papers": 1, "many": 1}
+    with pytest.raises(RunError, match=r"^none of 2 runs completed; the first failed: the loss became nan"):
+        study(runs={"papers": {}, "many": {"model.channels": 5}})
+
+
+def test_input_that_fit_finds_at_fault_ends_the_study(study, fits):
+    fits.codes = {"top": 2}
+    with pytest.raises(UserError, match=r"^run top: the loss became nan in epoch 1$"):
+        study()
+    assert [name for name, _ in fits] == ["papers", "top"]
+
+
+def test_another_studys_directory_and_other_folders_are_refused(study, fits, tmp_path):
+    study()
+    with pytest.raises(UserError, match=r"study\.yaml: expected the study 'other'\. Received: 'small'"):
+        study(name="other")
+    (tmp_path / "small-study/study.yaml").unlink()
+    with pytest.raises(UserError, match="a folder that holds other things"):
+        study()
+    with locked(tmp_path / "small-study", wait=False), pytest.raises(UserError, match="another process holds it"):
+        study()
+
+
+def test_data_without_validation_images_are_refused_before_any_training(study, fits, monkeypatch):
+    load = study_run.data.load
+
+    def without(config):
+        source = load(config)
+        del source.splits["validation"]
+        return source
+
+    monkeypatch.setattr(study_run.data, "load", without)
+    with pytest.raises(UserError, match="run papers: data: expected a validation split"):
+        study()
+    assert fits == []
+
+
+def test_a_run_that_a_killed_studys_process_still_trains_is_waited_for(study, fits, capsys):
+    fits.codes = {"few": 1}
+    directory = study()
+    fits.codes = {}
+    held = threading.Event()
+
+    def orphan():
+        with locked(directory.run("few").path, wait=False):
+            held.set()
+            time.sleep(0.5)
+            directory.run("few").evaluation.write_text(json.dumps(EVALUATION))
+
+    thread = threading.Thread(target=orphan)
+    thread.start()
+    held.wait()
+    study()
+    thread.join()
+    assert len(fits) == 3
+    assert "another process is training it; waiting" in capsys.readouterr().out
+
+
+STOPPED = """
+import sys
+from mam_keras import command_line
+from mam_keras.study import training
+child = "import sys, time, signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\\n"
+child += "print('ready', flush=True)\\ntry: time.sleep(50)\\nexcept KeyboardInterrupt: sys.exit(130)"
+command_line.run(lambda: training._run([sys.executable, "-c", child], sys.stdout))
+"""
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_stop_ends_the_run_first(number, code):
+    command = [sys.executable, "-c", STOPPED]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=20)  # ends only once both have closed their output
+    assert (process.returncode, output, errors) == (code, "", "stopped; the same command carries on\n")
