@@ -1,4 +1,4 @@
-"""The terms of equation 6 (1904.13078, section 3) and one of ours: each a mean over the batch of one value per image."""
+"""The terms of equation 6 (1904.13078, section 3) and one of ours: each a mean over the batch of a value per image."""
 
 import keras
 from keras import ops
