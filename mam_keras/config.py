@@ -39,6 +39,8 @@ class _Data(Section):
     corrupt_share: Share = 0.01  # unreadable images left out of a split; more than this share is fatal
     flip: bool = True  # mirror half of the training images
     shift: Annotated[int, Field(ge=0)] = 0  # move training images by up to so many pixels each way
+    cutout: Annotated[float, Field(ge=0, le=0.9)] = 0.0  # cover a grey square of training images, of this share of S
+    noise: Annotated[float, Field(ge=0, le=1)] = 0.0  # of training images: each one's sigma is drawn from [0, noise]
     train_on_validation: bool = False  # as the papers did: then nothing can be chosen on validation
 
 
@@ -94,11 +96,13 @@ class Model(Section):
 
     channels: Count = 128  # C, of the features and of every mask
     front_end: tuple[Count, ...] = (64, 128)  # channels of the strided stages, each of which halves the image
-    dilations: tuple[Count, ...] = (1, 1, 2, 4, 1)  # of the context module's 3x3 convolutions
+    dilations: tuple[Annotated[int, Field(ge=0)], ...] = (1, 1, 2, 4, 1)  # of the context's 3x3; 0 is a 1x1
     normalization: Literal["batch", "group", "none"] = "batch"
     masks: Literal["per_feature", "common", "none"] = "per_feature"
     mask_offset: Literal[0, 1] = 1  # T(M) = mask_offset + M while training; the papers: 1
+    mask_bias: Annotated[float, Field(allow_inf_nan=False)] = 0.0  # of masks' logits at the start; 0: M = 0.5
     pooled_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of positions, highest first, a logit averages
+    pooling_sharpness: Positive | None = None  # r of log-sum-exp over these positions; null: their mean
     attribute_heads: bool = True
     multi_label_head: bool = True
     reconstructor: bool = True
@@ -109,14 +113,18 @@ class Model(Section):
 
 
 class Loss(Section):
-    """Equation 6: alpha L_b + beta L_m + gamma L_r + lambda |M|_1."""
+    """Equation 6: alpha L_b + beta L_m + gamma L_r + lambda |M|_1; and delta L_l, which is ours."""
 
     alpha: NonNegative = 1.0
     beta: NonNegative = 1.0
     gamma: NonNegative = 4.0
     lambda_: NonNegative = Field(1e-5, alias="lambda")
+    mask_norm: Literal["sum", "mean"] = "sum"  # |M|_1 of an attribute: over positions and channels; the papers: sum
     reconstruction: Literal["sum", "position_mean", "mean"] = "mean"  # how L_r joins an image's squared errors
     class_weights: Literal["none", "balanced"] = "none"
+    localisation: NonNegative = 0.0  # delta: maps that lie outside their attributes' boxes cost (losses.OutsideEnergy)
+    localisation_images: Count | None = None  # the first so many training images have boxes; all when left out
+    regions: Text | None = None  # YAML of these boxes, as analysis.regions; the package's own for CelebA when left out
 
 
 class Training(Section):
@@ -228,6 +236,11 @@ class Config(Section):
             raise ValueError(
                 "model.attribute_heads: expected attribute_heads or multi_label_head to be true: "
                 "without either there is nothing to classify with. Received: False"
+            )
+        if self.loss.localisation and not self.model.attribute_heads:
+            raise ValueError(
+                "loss.localisation: expected 0 where model.attribute_heads is false: there are no maps. "
+                f"Received: {self.loss.localisation:g}"
             )
         if self.data.shift >= self.data.image_size // 2:
             raise ValueError(

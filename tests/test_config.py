@@ -77,6 +77,9 @@ WRONG = {
     "Received: 62",
     "model.dilations=[1, 8]": "model.dilations: expected every dilation to be smaller than the feature map, which is "
     "8 x 8. Received: 8",
+    "model.dilations=[1, -1]": "model.dilations.1: expected greater than or equal to 0. Received: -1",
+    "model.pooling_sharpness=0": "model.pooling_sharpness: expected greater than 0. Received: 0",
+    "data.cutout=1": "data.cutout: expected less than or equal to 0.9. Received: 1",
     "data.shift=16": "data.shift: expected less than half of data.image_size (32). Received: 16",
     "data.shares=[0.5, 0.5, 0.5]": "data.shares: expected three shares that add up to 1. Received: (0.5, 0.5, 0.5)",
     "data.shares=[0.5, 0.5]": "data.shares.2: expected a value; this key is required and was not given.",
@@ -99,6 +102,11 @@ def test_validation_cannot_be_chosen_on_where_it_is_trained_on(tmp_path):
 def test_a_model_without_any_classifier_is_refused(tmp_path):
     line = refused(tmp_path, TINY, "model.attribute_heads=false", "model.multi_label_head=false")
     assert "model.attribute_heads: expected attribute_heads or multi_label_head to be true" in line
+
+
+def test_maps_cannot_be_localised_without_heads(tmp_path):
+    line = refused(tmp_path, TINY, "loss.localisation=1", "model.attribute_heads=false")
+    assert "loss.localisation: expected 0 where model.attribute_heads is false" in line
 
 
 @pytest.mark.parametrize(

@@ -5,46 +5,13 @@ classes that a file of `Places` names. "boxes": around landmarks that hardly mov
 networks nor maps.
 """
 
-import difflib
 import functools
-from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
-from mam_keras import config as configuration
 from mam_keras.analysis.result import Unavailable
-from mam_keras.config import Count, Section, Text
-from mam_keras.data import celeba
+from mam_keras.data import places
 from mam_keras.data.parts import Parts
-from mam_keras.errors import UserError
-
-CELEBA = Path(__file__).with_name("celeba_regions.yaml")
-
-Number = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class Box(Section):
-    """The rectangle around landmarks, grown to the left, up, to the right and down, in pixels."""
-
-    around: Annotated[tuple[Text, ...], Field(min_length=1)]
-    grow: tuple[Number, Number, Number, Number] = (0.0, 0.0, 0.0, 0.0)
-
-
-class Place(Section):
-    """Where one attribute is."""
-
-    parts: tuple[Text, ...] = ()  # classes of part masks
-    boxes: tuple[Box, ...] = ()
-
-
-class Places(Section):
-    """Where attributes are, and what that is measured in; see `celeba_regions.yaml`."""
-
-    frame: tuple[Count, Count]  # width and height of the images of landmarks and boxes
-    landmarks: Annotated[dict[Text, tuple[Number, Number]], Field(default_factory=dict)]  # mean x, y
-    attributes: Annotated[dict[Text, Place], Field(min_length=1)]
 
 
 def settings(config):
@@ -52,20 +19,9 @@ def settings(config):
 
     Raises `UserError` for a file of places that is not one.
     """
-    used = config.analysis.parts is not None or _has_boxes(config)
-    return {"parts": config.analysis.parts, "places": places(config).model_dump(mode="json") if used else None}
-
-
-def places(config):
-    """The `Places` of `analysis.regions`, or of CelebA. Raises `UserError` naming file and key."""
-    path = config.analysis.regions or CELEBA
-    found = configuration.check(configuration.read(path), str(path), Places)
-    for name, place in found.attributes.items():
-        for number, box in enumerate(place.boxes):
-            _expect(
-                path, f"attributes.{name}.boxes.{number}.around", box.around, found.landmarks, "landmarks of the file"
-            )
-    return found
+    parts, path = config.analysis.parts, config.analysis.regions
+    used = parts is not None or places.aligned(config.data, path)
+    return {"parts": parts, "places": places.read(path).model_dump(mode="json") if used else None}
 
 
 def region_sets(run):
@@ -82,9 +38,9 @@ def region_sets(run):
     if images is not None and config.data.source == "synthetic_faces":
         sets.append(Exact(run, images))
     if config.analysis.parts is not None:
-        sets.append(PartMasks(run, places(config)))
-    if images is not None and _has_boxes(config):
-        sets.append(Boxes(run, images, places(config)))
+        sets.append(PartMasks(run, places.read(config.analysis.regions)))
+    if images is not None and places.aligned(config.data, config.analysis.regions):
+        sets.append(Boxes(run, images, places.read(config.analysis.regions)))
     if not sets and images is None:
         raise Unavailable(f"the data have no {config.analysis.split} split")
     if not sets:
@@ -129,10 +85,11 @@ class PartMasks:
             if name in self._parts.attributes:
                 labels[:, k] = read.labels[:, self._parts.attributes.index(name)]
         self.images = pipeline.Prepared(read.images, read.ids, labels, read.groups, read.unreadable)
-        path, self._classes = run.config.analysis.regions or CELEBA, []
+        path, self._classes = run.config.analysis.regions or places.CELEBA, []
         for name in run.attributes:
-            parts, known = where.attributes.get(name, Place()).parts, self._parts.classes
-            _expect(path, f"attributes.{name}.parts", parts, known, f"classes of {run.config.analysis.parts}")
+            parts, known = where.attributes.get(name, places.Place()).parts, self._parts.classes
+            what = f"classes of {run.config.analysis.parts}"
+            places.expect_known(path, f"attributes.{name}.parts", parts, known, what)
             self._classes.append([known.index(part) for part in parts])
 
     def region(self, row, k):
@@ -153,49 +110,10 @@ class Boxes:
 
     def __init__(self, run, images, where):
         self.images = images
-        known = dict(where.landmarks)
-        if run.config.data.source == "celeba":
-            known |= celeba.mean_landmarks(Path(run.config.data.directory), images.ids)
-        self._regions = [
-            pixels(where.attributes.get(name, Place()).boxes, known, where.frame, images.images.shape[1])
-            for name in run.attributes
-        ]
+        self._regions = places.boxes(where, run.config.data, run.attributes, images.ids)
 
     def region(self, row, k):
         return self._regions[k]
 
     def counted(self, row):
         return np.ones(self.images.images.shape[1:3], bool)
-
-
-def pixels(boxes, landmarks, frame, size):
-    """Pixels of the prepared image whose centre is in one of the boxes: bool (size, size).
-
-    Args:
-        boxes: of `Box`, in pixels of the frame.
-        landmarks: {name: (x, y)}, likewise.
-        frame: width and height of the image whose centre square is prepared.
-    """
-    side = min(frame)
-    x, y = ((length - side) // 2 + (np.arange(size) + 0.5) * side / size for length in frame)
-    inside = np.zeros((size, size), bool)
-    for box in boxes:
-        points = np.array([landmarks[name] for name in box.around])
-        (left, top), (right, bottom) = points.min(axis=0) - box.grow[:2], points.max(axis=0) + box.grow[2:]
-        inside |= ((top <= y) & (y <= bottom))[:, None] & (left <= x) & (x <= right)
-    return inside
-
-
-def _has_boxes(config):
-    """Whether the images are aligned as the file of places says: CelebA's are, others where the user gives a file."""
-    data = config.data
-    aligned = data.source == "celeba" or (data.source == "tfds" and data.builder == "celeb_a")
-    return aligned or (config.analysis.regions is not None and data.source != "synthetic_faces")
-
-
-def _expect(path, key, names, known, what):
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UserError(f"{path}: {key}: expected {what}{hint}. Received: {name!r}")

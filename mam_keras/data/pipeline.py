@@ -61,28 +61,37 @@ def read(split, name, settings):
     return Prepared(images[: len(kept)], split.ids[kept], split.labels[kept], groups, named)
 
 
-def training_batches(prepared, batch_size, seed, epoch, flip, shift, replicas=1, own=range(1)):
+def training_batches(
+    prepared, batch_size, seed, epoch, augmentation, replicas=1, own=range(1), blocks=None, supervised=0
+):
     """One epoch of training: a `tf.data.Dataset` of (images uint8 (B, S, S, 3), labels float32 (B, K)).
 
-    Batches are always full: what remains after shuffling is left out of this epoch. Half of the images are mirrored
-    if `flip`; each is moved by up to `shift` pixels each way, its edge repeated.
+    Batches are always full: what remains after shuffling is left out of this epoch. Images are changed as
+    `augmentation` says.
 
     Where `replicas` share each batch, every one of them gets an equal part of it, and this dataset holds the parts of
     the replicas in the range `own` alone, one after the other. All parts together are the batches of one replica.
+
+    With `blocks`, an `augmentation.Blocks`, elements have a third part: where the attributes are, float32
+    (B, H, H, K), on the first `supervised` images of the split; 0 on all others.
     """
     count, part = len(prepared), batch_size // replicas
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(count)[: count // batch_size * batch_size]
     order = order.reshape(-1, replicas, part)[:, own.start : own.stop].ravel()
-    flips = random.integers(0, 2 if flip else 1, count)[order]
-    shifts = random.integers(-shift, shift + 1, (count, 2))[order]
-    batches = tf.data.Dataset.from_tensor_slices((order, flips, shifts)).batch(part, drop_remainder=True)
+    drawn = augmentation.draw(count, prepared.images.shape[1], random)
+    drawn = {name: values[order] for name, values in drawn.items()}
+    batches = tf.data.Dataset.from_tensor_slices((order, drawn)).batch(part, drop_remainder=True)
 
-    def gather(indices, flips, shifts):
+    def gather(indices, drawn):
         images = tf.numpy_function(lambda rows: prepared.images[rows], [indices], tf.uint8, stateful=False)
         images.set_shape((part, *prepared.images.shape[1:]))
         labels = tf.gather(tf.constant(prepared.labels, tf.float32), indices)
-        return (_augment(images, flips, shifts) if flip or shift else images), labels
+        images = augmentation.apply(images, drawn)
+        if blocks is None:
+            return images, labels
+        known = tf.cast(indices < supervised, tf.float32)[:, None, None, None]
+        return images, labels, known * blocks(drawn["flips"], drawn["shifts"])
 
     return batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
@@ -104,15 +113,6 @@ def ordered_batches(prepared, batch_size, rows=None):
     signature = (tf.TensorSpec((None, *image), tf.uint8), tf.TensorSpec((None, *label), tf.float32))
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
     return dataset.apply(tf.data.experimental.assert_cardinality(len(batches_of_rows))).prefetch(tf.data.AUTOTUNE)
-
-
-def _augment(images, flips, shifts):
-    """Mirrors and moves a batch by two gathers: images (B, S, S, 3), flips (B,) of 0 or 1, shifts (B, 2) in pixels."""
-    last = images.shape[1] - 1
-    rows = tf.clip_by_value(tf.range(last + 1, dtype=tf.int64) + shifts[:, :1], 0, last)
-    columns = tf.clip_by_value(tf.range(last + 1, dtype=tf.int64) + shifts[:, 1:], 0, last)
-    columns = tf.where(flips[:, None] == 1, last - columns, columns)
-    return tf.gather(tf.gather(images, rows, batch_dims=1, axis=1), columns, batch_dims=1, axis=2)
 
 
 def _readable(split, name, size, unreadable):

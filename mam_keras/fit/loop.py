@@ -15,13 +15,14 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from mam_keras.data.augmentation import Augmentation
 from mam_keras.data.pipeline import ordered_batches, training_batches
 from mam_keras.errors import RunError
 from mam_keras.fit import checkpoint
 from mam_keras.fit.strategy import from_chief, gather, is_chief
 from mam_keras.model import parts
 from mam_keras.model.assembly import reconstruction_divisor
-from mam_keras.model.losses import ReconstructionError, SummedCrossentropy
+from mam_keras.model.losses import OutsideEnergy, ReconstructionError, SummedCrossentropy
 from mam_keras.run_directory import write_csv
 
 LOOK_EVERY = 0.5  # seconds between two readings of the running loss; reading waits for the device
@@ -30,16 +31,26 @@ LOOK_EVERY = 0.5  # seconds between two readings of the running loss; reading wa
 class Objective:
     """Equation 6 on what `parts` computes: one value per batch for each weighted term and both heads' accuracy.
 
-    The terms are the compiled losses of `model.compile_losses`, taken from logits instead of probabilities.
+    The terms are the compiled losses of `model.compile_losses`, taken from logits instead of probabilities; where
+    `loss.localisation` asks for it, training has one more (`losses.OutsideEnergy`), which Keras's own `fit` has not.
     """
 
     def __init__(self, config, class_weights=None):
         self.weights = config.loss
         self.crossentropy = SummedCrossentropy(class_weights, from_logits=True)
         self.reconstruction_error = ReconstructionError(reconstruction_divisor(config))
+        self.outside_energy = OutsideEnergy()
 
-    def __call__(self, outputs, images, labels, penalties):
-        """`outputs` of `parts`, images in [0, 1], labels (N, K), the model's own losses -> {name: scalar}."""
+    def __call__(self, outputs, images, labels, penalties, regions=None):
+        """The terms of a batch, {name: scalar}.
+
+        Args:
+            outputs: of `parts`.
+            images: in [0, 1].
+            labels: (N, K).
+            penalties: the model's own losses.
+            regions: (N, H, H, K), where attributes are, as far as that is known; None outside training.
+        """
         values = {}
         for head, weight in (("attribute", self.weights.alpha), ("multi_label", self.weights.beta)):
             if f"{head}_logits" in outputs:
@@ -52,6 +63,11 @@ class Objective:
             )
         if penalties:
             values["mask_loss"] = tf.add_n(penalties)
+        if regions is not None:
+            present = regions * labels[:, None, None, :]
+            values["localisation_loss"] = self.weights.localisation * _mean(
+                self.outside_energy, present, outputs["attribute_scores"]
+            )
         values["loss"] = tf.add_n([value for name, value in values.items() if name.endswith("_loss")])
         return values
 
@@ -80,7 +96,7 @@ class Trainer:
         self._step = tf.function(self._distributed_step)
         self._evaluation_step = None  # made when the kind of batch is known
 
-    def fit(self, train, validation, directory, callbacks=()):
+    def fit(self, train, validation, directory, callbacks=(), blocks=None):
         """Trains until the last epoch or until a callback stops it; carries on from the directory's checkpoint.
 
         Args:
@@ -89,6 +105,7 @@ class Trainer:
                 and with early stopping the checkpoint of the lowest validation loss.
             callbacks: Keras callbacks; their plain attributes (numbers, texts) are kept in the checkpoint. Every worker
                 gives as many, and takes up the chief's attributes.
+            blocks: `augmentation.Blocks`, where `loss.localisation` wants to know where attributes are.
 
         Raises `RunError` where the loss or a weight is not finite, naming epoch and step; the checkpoint stays the
         last good one.
@@ -104,7 +121,7 @@ class Trainer:
             if self.model.stop_training or (patience and self.history and self._epochs_since_best() >= patience):
                 break
             callbacks.on_epoch_begin(epoch)
-            logs = self._train_epoch(train, epoch, steps, callbacks)
+            logs = self._train_epoch(self._training_batches(train, epoch, blocks), epoch, steps, callbacks)
             if validation is not None:
                 logs |= {f"val_{name}": value for name, value in self.evaluate(validation)[0].items()}
             self.history.append({"epoch": epoch + 1, **logs})
@@ -141,17 +158,16 @@ class Trainer:
             {head: gather(self.strategy, np.concatenate(batches)) for head, batches in probabilities.items()},
         )
 
-    def _train_epoch(self, train, epoch, steps, callbacks):
+    def _train_epoch(self, batches, epoch, steps, callbacks):
         settings = self.config.training
-        batches = itertools.islice(self._training_batches(train, epoch), steps)
         sums, losses = None, []
         start = looked = time.perf_counter()
         with tqdm(
             total=steps, desc=f"Epoch {epoch + 1}/{settings.epochs}", unit=" steps", disable=None, leave=False
         ) as bar:
-            for step, (images, labels) in enumerate(batches):
+            for step, batch in enumerate(itertools.islice(batches, steps)):
                 callbacks.on_train_batch_begin(step)
-                values = self._step(images, labels)
+                values = self._step(*batch)
                 losses.append(values["loss"])
                 sums = values if sums is None else {name: sums[name] + value for name, value in values.items()}
                 callbacks.on_train_batch_end(step, values)
@@ -183,14 +199,15 @@ class Trainer:
             if not np.isfinite(variable.numpy()).all():
                 raise _diverged(f"{variable.path} became infinite or NaN", epoch, step)
 
-    def _training_batches(self, train, epoch):
+    def _training_batches(self, train, epoch, blocks=None):
         """An endless dataset of the epoch, so that no worker has to ask the others whether there is another batch."""
-        settings, data = self.config.training, self.config.data
+        batch_size, seed = self.config.training.batch_size, self.config.seed
+        augmentation, supervised = Augmentation.of(self.config.data), self.config.loss.localisation_images or len(train)
 
         def of_worker(context):
             own = _part(range(self.replicas), context)
             batches = training_batches(
-                train, settings.batch_size, self.config.seed, epoch, data.flip, data.shift, self.replicas, own
+                train, batch_size, seed, epoch, augmentation, self.replicas, own, blocks, supervised
             )
             return batches.repeat()
 
@@ -203,17 +220,17 @@ class Trainer:
             lambda context: ordered_batches(prepared, size, _part(range(len(prepared)), context))
         )
 
-    def _distributed_step(self, images, labels):
-        values = self.strategy.run(self._replica_step, args=(images, labels))
+    def _distributed_step(self, *batch):
+        values = self.strategy.run(self._replica_step, args=batch)
         return {name: self._local(value)[0] for name, value in values.items()}
 
     def _distributed_evaluation(self, images, labels):
         return self.strategy.run(self._evaluate, args=(images, labels))
 
-    def _train(self, images, labels):
+    def _train(self, images, labels, regions=None):
         weights = self.model.trainable_variables
         with tf.GradientTape() as tape:
-            values = self._values(images, labels, training=True)[0]
+            values = self._values(images, labels, training=True, regions=regions)[0]
             loss = values["loss"] / self.replicas  # the optimizer adds up the replicas' gradients
         gradients = self._clipped(tape.gradient(loss, weights))
         self.model.optimizer.apply_gradients(zip(gradients, weights, strict=True))
@@ -244,10 +261,10 @@ class Trainer:
         """Of each replica of this worker."""
         return self.strategy.experimental_local_results(value)
 
-    def _values(self, images, labels, training):
+    def _values(self, images, labels, training, regions=None):
         images = tf.cast(images, tf.float32) / 255.0
         outputs = self.network(images, training=training)
-        return self.objective(outputs, images, labels, self._penalties()), outputs
+        return self.objective(outputs, images, labels, self._penalties(), regions), outputs
 
     def _penalties(self):
         """The model's own losses of the call before, of this replica alone.

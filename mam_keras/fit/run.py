@@ -14,7 +14,8 @@ import pydantic
 import tensorflow as tf
 
 from mam_keras import __version__, data, evaluation, model
-from mam_keras.data import pipeline
+from mam_keras.data import pipeline, places, some
+from mam_keras.data.augmentation import Augmentation, Blocks
 from mam_keras.errors import UserError
 from mam_keras.fit import strategy as strategies
 from mam_keras.fit.loop import Objective, Trainer
@@ -54,6 +55,7 @@ def _run(config, directory, strategy):
         f"run directory {directory.path}"
     )
 
+    blocks = _blocks(config, source.attributes, train) if config.loss.localisation else None
     class_weights = None
     if config.loss.class_weights == "balanced":
         class_weights = balanced_class_weights(train.labels.mean(axis=0))
@@ -65,7 +67,7 @@ def _run(config, directory, strategy):
         )
         trainer = Trainer(network, config, Objective(config, class_weights), strategy)
     board = keras.callbacks.TensorBoard(directory.logs, write_graph=False) if chief else keras.callbacks.Callback()
-    trainer.fit(train, validation, directory, [EpochLines(config.training.epochs), board])
+    trainer.fit(train, validation, directory, [EpochLines(config.training.epochs), board], blocks)
     if config.training.early_stopping:
         trainer.restore(directory.best_checkpoint)
     if chief:
@@ -116,6 +118,26 @@ def _read(source, name, config):
     for unreadable in prepared.unreadable:
         print(f"note: left out of {name}: {unreadable}", file=sys.stderr)
     return prepared
+
+
+def _blocks(config, attributes, train):
+    """Where attributes are in training images, for `loss.localisation`; says for which of them that is not known."""
+    if not places.aligned(config.data, config.loss.regions):
+        raise UserError(
+            "loss.localisation: expected 0, or a file that says where attributes are in these images (loss.regions). "
+            f"Received: {config.loss.localisation:g}"
+        )
+    regions = places.boxes(places.read(config.loss.regions), config.data, attributes, train.ids)
+    placed = regions.any(axis=(1, 2))
+    if not placed.any():
+        raise UserError(
+            "loss.regions: expected boxes for at least one of the data's attributes. "
+            f"Received: none for {some(attributes)}"
+        )
+    if not placed.all():
+        print(f"note: without boxes, so that their maps are left alone: {some(np.array(attributes)[~placed].tolist())}")
+    side = config.model.feature_size(config.data.image_size)
+    return Blocks(np.moveaxis(regions, 0, -1), side, Augmentation.of(config.data))
 
 
 def _check_sizes(config, train, validation):

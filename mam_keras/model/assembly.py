@@ -32,9 +32,14 @@ def build(config, attributes):
     features = backbone.extract_features(image, model.front_end, model.channels, model.dilations, model.normalization)
     outputs = {}
     if model.attribute_heads:
-        arguments = {} if model.masks == "none" else {"mask_offset": model.mask_offset, "sparsity": config.loss.lambda_}
+        arguments = {}
+        if model.masks != "none":
+            arguments = {"mask_offset": model.mask_offset, "initial_bias": model.mask_bias}
+            arguments["sparsity"] = config.loss.lambda_ / mask_divisor(config)
         scores = HEADS[model.masks](len(attributes), name="attribute_scores", **arguments)(features)
-        logits = PooledLogits(model.pooled_share, dtype="float32", name="attribute_logits")(scores)
+        logits = PooledLogits(model.pooled_share, model.pooling_sharpness, dtype="float32", name="attribute_logits")(
+            scores
+        )
         probabilities = layers.Activation("sigmoid", dtype="float32", name="attribute.probabilities")(logits)
         for index, name in enumerate(output_names(attributes)):
             outputs[name] = Column(index, dtype="float32", name=name)(probabilities)
@@ -71,6 +76,13 @@ def reconstruction_divisor(config):
     size = config.data.image_size
     positions = config.model.feature_size(size) ** 2
     return {"sum": 1.0, "position_mean": float(positions), "mean": float(3 * size**2)}[config.loss.reconstruction]
+
+
+def mask_divisor(config):
+    """What `loss.mask_norm` divides |M|_1 by: under "mean" by the number of an attribute's mask values."""
+    model = config.model
+    values = model.feature_size(config.data.image_size) ** 2 * (model.channels if model.masks == "per_feature" else 1)
+    return {"sum": 1.0, "mean": float(values)}[config.loss.mask_norm]
 
 
 def parts(model):

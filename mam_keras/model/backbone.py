@@ -13,13 +13,15 @@ def extract_features(images, front_end, channels, dilations, normalization):
 
     A Dilation Network (Yu & Koltun 2016): a strided front end of 3x3 convolutions, one per entry of `front_end`, each
     halving the image, then a context module of 3x3 convolutions whose dilation grows, C channels throughout. Our
-    reading: every convolution is followed by normalisation and ReLU.
+    reading: every convolution is followed by normalisation and ReLU. Of dilation 0 all taps fall on one place, which
+    makes it a 1x1 convolution: the way to a small receptive field.
     """
     x = images
     for stage, width in enumerate(front_end, 1):
         x = _convolution(x, width, f"front_end.{stage}", normalization, strides=2)
     for number, dilation in enumerate(dilations, 1):
-        x = _convolution(x, channels, f"context.{number}", normalization, dilation_rate=dilation)
+        taps = {"dilation_rate": dilation} if dilation else {"size": 1}
+        x = _convolution(x, channels, f"context.{number}", normalization, **taps)
     return layers.Identity(name="features")(x)
 
 
@@ -46,10 +48,10 @@ def reconstruct(features, stride):
     return layers.Activation("sigmoid", dtype="float32", name="reconstruction")(image)
 
 
-def _convolution(x, width, name, normalization, **arguments):
+def _convolution(x, width, name, normalization, size=3, **arguments):
     x = layers.Conv2D(
         width,
-        3,
+        size,
         padding="same",
         use_bias=normalization == "none",
         kernel_initializer="he_normal",

@@ -1,4 +1,4 @@
-"""The terms of equation 6 (1904.13078, section 3). Each is a mean over the batch of one value per image."""
+"""The terms of equation 6 (1904.13078, section 3) and one of ours: each a mean over the batch of a value per image."""
 
 import keras
 from keras import ops
@@ -54,6 +54,31 @@ class ReconstructionError(keras.losses.Loss):
 
     def get_config(self):
         return super().get_config() | {"divisor": self.divisor}
+
+
+@keras.saving.register_keras_serializable("mam_keras")
+class OutsideEnergy(keras.losses.Loss):
+    """What it costs that an attribute's map lies outside the attribute's region. Ours; in neither paper.
+
+        L_l = 1/N sum_i sum_k [y^k_i = 1, region known] -log( sum_p r^k_p m^k_p / sum_p m^k_p ),   m = ReLU(s^k) + 1e-6
+
+    with s^k_p the scores, the contributions of positions to the logit, and r^k_p the share of position p's block that
+    is region. It does on the maps themselves what arXiv 1905.00593 does on Grad-CAM, with boxes instead of a user's
+    drawing, and asks for no gradient of a gradient. Attributes that are absent have nowhere to be.
+
+    Labels: (N, H, W, K), r on images with the attribute, 0 throughout where the region is not known; predictions:
+    scores (N, H, W, K).
+    """
+
+    def __init__(self, name="outside_energy", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, regions, scores):
+        regions, maps = ops.cast(regions, "float32"), ops.relu(ops.cast(scores, "float32")) + 1e-6
+        inside, all_of_it = (ops.sum(values, axis=(1, 2)) for values in (regions * maps, maps))
+        known = inside > 0
+        share = ops.where(known, inside, all_of_it) / all_of_it  # of 1 where there is nothing to say
+        return ops.sum(-ops.log(share), axis=-1)
 
 
 def balanced_class_weights(positive_rates):

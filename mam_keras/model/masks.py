@@ -74,15 +74,17 @@ class _MaskedHeads(PlainHeads):
         sparsity: lambda of equation 6; the layer adds lambda |M|_1, summed over positions, channels and attributes,
             mean over the batch, to the model's losses. 0 adds nothing.
         family: which transformation `gain` applies, a key of `transformation.FAMILIES`.
+        initial_bias: of the masks' logits at the start; 0 opens them by half, 2 by 0.88.
     """
 
-    def __init__(self, attributes, mask_offset=1, sparsity=0.0, family="tone_curve", **kwargs):
+    def __init__(self, attributes, mask_offset=1, sparsity=0.0, family="tone_curve", initial_bias=0.0, **kwargs):
         super().__init__(attributes, **kwargs)
         if family not in FAMILIES:
             raise ValueError(f"Argument `family` must be one of {sorted(FAMILIES)}. Received: {family!r}")
         self.mask_offset = mask_offset
         self.sparsity = sparsity
         self.family = family
+        self.initial_bias = initial_bias
 
     def call(self, features, training=False):
         """Scores with T(M) = mask_offset + M: (N, H, W, C) -> float32 (N, H, W, K)."""
@@ -127,6 +129,7 @@ class _MaskedHeads(PlainHeads):
             "mask_offset": self.mask_offset,
             "sparsity": self.sparsity,
             "family": self.family,
+            "initial_bias": self.initial_bias,
         }
 
 
@@ -150,7 +153,10 @@ class PerFeatureMaskedHeads(_MaskedHeads):
             autocast=False,
         )
         self.mask_bias = self.add_weight(
-            name="mask_bias", shape=(self.attributes, self.channels), initializer="zeros", autocast=False
+            name="mask_bias",
+            shape=(self.attributes, self.channels),
+            initializer=keras.initializers.Constant(self.initial_bias),
+            autocast=False,
         )
 
     def mask(self, features, k):
@@ -208,7 +214,10 @@ class CommonMaskedHeads(_MaskedHeads):
             autocast=False,
         )
         self.mask_bias = self.add_weight(
-            name="mask_bias", shape=(self.attributes,), initializer="zeros", autocast=False
+            name="mask_bias",
+            shape=(self.attributes,),
+            initializer=keras.initializers.Constant(self.initial_bias),
+            autocast=False,
         )
 
     def mask(self, features, k):

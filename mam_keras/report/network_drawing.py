@@ -108,7 +108,8 @@ def _attribute_heads(drawing, config, _, side, many, centre):
     drawing.text(x + 14, centre - 31, f"attribute heads, {many} times", anchor="start", kind="title")
     drawing.box(x + 216, centre - 22, 110, 44)
     pooled = "" if model.pooled_share == 1 else f", top {100 * model.pooled_share:g} %"
-    drawing.text(x + 271, centre - 3, f"mean{pooled}", f"linear {model.channels} to 1")
+    kind = "mean" if model.pooling_sharpness is None else "soft max"
+    drawing.text(x + 271, centre - 3, f"{kind}{pooled}", f"linear {model.channels} to 1")
     drawing.text(x + 271, centre + 42, "one probability", kind="small")
     if model.masks == "none":
         drawing.arrow((x, centre), (x + 213, centre))

@@ -9,9 +9,11 @@ from PIL import Image
 
 from mam_keras import config
 from mam_keras.analysis import Unavailable, regions
-from mam_keras.analysis.regions import Box, region_sets
+from mam_keras.analysis.regions import region_sets
 from mam_keras.analysis.trained_run import TrainedRun
+from mam_keras.data import places
 from mam_keras.data.pipeline import Prepared
+from mam_keras.data.places import Box
 from mam_keras.data.synthetic_faces import ATTRIBUTES, Scene, region
 from mam_keras.errors import UserError
 
@@ -50,11 +52,11 @@ def prepared(count=2):
 def test_a_box_by_hand():
     # The frame's 6 x 6 square begins at row 1; prepared at 12 its first pixel's centre is (0.25, 1.25)
     box = Box(around=("eye", "chin"), grow=(0, 0, 0.5, -3))  # x from 1 to 4.5, y from 2 to 3
-    found = regions.pixels([box], {"eye": (1, 2), "chin": (4, 6)}, (6, 8), 12)
+    found = places.pixels([box], {"eye": (1, 2), "chin": (4, 6)}, (6, 8), 12)
     expected = np.zeros((12, 12), bool)
     expected[2:4, 2:9] = True  # centres 2.25 and 2.75 down, 1.25 to 4.25 across
     np.testing.assert_array_equal(found, expected)
-    both = regions.pixels(
+    both = places.pixels(
         [box, Box(around=("chin",), grow=(0.3, 0.3, 0.3, 0.3))], {"eye": (1, 2), "chin": (4, 6)}, (6, 8), 12
     )
     expected[10, 7:9] = expected[9, 7:9] = True  # centres 5.75 and 6.25, 3.75 and 4.25
@@ -77,7 +79,7 @@ def test_boxes_stand_around_the_mean_landmarks_of_the_split(file, tmp_path):
     data = {"source": "celeba", "directory": str(tmp_path)}
     aligned = run(("Smiling",), data, prepared(), regions=str(file))
     (boxes,) = region_sets(aligned)
-    moved = regions.pixels(
+    moved = places.pixels(
         [Box(around=("eye", "chin"), grow=(0, 0, 0.5, -3))], {"eye": (2, 2), "chin": (4, 6)}, (6, 8), 12
     )
     np.testing.assert_array_equal(boxes.region(0, 0), moved)
@@ -178,11 +180,11 @@ def test_a_class_that_the_masks_lack_is_refused_where_the_run_asks_for_it(parts,
 
 
 def test_every_place_of_celeba_is_known():
-    places = regions.places(run(()).config)
-    assert len(places.attributes) == 33
-    for name, place in places.attributes.items():
+    known = places.read(None)
+    assert len(known.attributes) == 33
+    for name, place in known.attributes.items():
         assert place.parts or place.boxes, name
-        inside = regions.pixels(place.boxes, places.landmarks, places.frame, 64)
+        inside = places.pixels(place.boxes, known.landmarks, known.frame, 64)
         assert bool(place.boxes) == inside.any(), name
         assert inside.mean() < 0.35
 

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from mam_keras import command_line, config, model
+from mam_keras.data.augmentation import Augmentation
 from mam_keras.data.pipeline import Prepared, training_batches
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
@@ -66,7 +67,7 @@ def keras_fit(settings, steps, jit_compile):
     prepared, data = make_images(settings, steps), settings.data
 
     def call():
-        batches = training_batches(prepared, settings.training.batch_size, settings.seed, 0, data.flip, data.shift)
+        batches = training_batches(prepared, settings.training.batch_size, settings.seed, 0, Augmentation.of(data))
         network.fit(batches.map(targets), epochs=1, verbose=0, shuffle=False)
 
     return call

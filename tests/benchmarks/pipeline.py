@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from mam_keras import command_line, config, data, model
 from mam_keras.data import pipeline
+from mam_keras.data.augmentation import Augmentation
 from mam_keras.data.images import decode, prepare
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
@@ -75,7 +76,9 @@ def from_cache(prepared, settings, repeats):
     epochs = itertools.count()
 
     def ours():
-        for _ in pipeline.training_batches(prepared, batch_size, settings.seed, next(epochs), True, shift):
+        for _ in pipeline.training_batches(
+            prepared, batch_size, settings.seed, next(epochs), Augmentation.of(settings.data)
+        ):
             pass
 
     def augment(seed, image, label):

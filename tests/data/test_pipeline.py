@@ -11,6 +11,7 @@ from PIL import Image
 
 from mam_keras.config import SyntheticFacesData
 from mam_keras.data import pipeline
+from mam_keras.data.augmentation import GREY, Augmentation, Blocks
 from mam_keras.data.images import decode, prepare, read_files
 from mam_keras.data.source import Split
 from mam_keras.errors import RunError, UserError
@@ -61,9 +62,9 @@ def copies(image, count):
     return replace(numbered(count), images=images)
 
 
-def epoch(prepared, batch_size, seed=0, number=0, flip=False, shift=0):
+def epoch(prepared, batch_size, seed=0, number=0, **changes):
     """The batches of one epoch of training: a list of (images, labels)."""
-    dataset = pipeline.training_batches(prepared, batch_size, seed, number, flip, shift)
+    dataset = pipeline.training_batches(prepared, batch_size, seed, number, Augmentation(**changes))
     return [(images.numpy(), labels.numpy()) for images, labels in dataset]
 
 
@@ -95,7 +96,9 @@ def test_seed_and_epoch_alone_decide():
     prepared = replace(numbered(12), images=images)
 
     def drawn(seed, number):
-        return np.concatenate([batch for batch, _ in epoch(prepared, 4, seed, number, flip=True, shift=2)])
+        return np.concatenate(
+            [batch for batch, _ in epoch(prepared, 4, seed, number, flip=True, shift=2, cutout=0.4, noise=0.1)]
+        )
 
     np.testing.assert_array_equal(drawn(1, 2), drawn(1, 2))
     assert (drawn(1, 2) != drawn(1, 3)).any()
@@ -151,10 +154,57 @@ def test_mirrored_and_moved_images_are_as_numpy_makes_them():
     assert drawn == {variant.tobytes() for view in moved for variant in (view, view[:, ::-1])}
 
 
+def test_a_square_anywhere_is_covered():
+    image = np.random.default_rng(0).integers(0, GREY, (6, 6)).astype(np.uint8)
+    batches = epoch(copies(image, 600), 100, cutout=0.3)  # 1.8 of 6 pixels: 2
+    corners = set()
+    for drawn in np.concatenate([images for images, _ in batches]):
+        covered = (drawn == GREY).all(axis=-1)
+        rows, columns = np.nonzero(covered)
+        corners.add((rows[0], columns[0]))
+        expected = np.zeros((6, 6), bool)
+        expected[rows[0] : rows[0] + 2, columns[0] : columns[0] + 2] = True
+        np.testing.assert_array_equal(covered, expected)
+        np.testing.assert_array_equal(drawn[~covered], np.repeat(image[~covered][:, None], 3, axis=1))
+    assert corners == {(row, column) for row in range(5) for column in range(5)}
+
+
+def test_noise_has_a_sigma_of_its_own_for_every_image():
+    batches = epoch(copies(np.full((32, 32), 128), 400), 100, noise=0.2)
+    noise = np.concatenate([images for images, _ in batches]) / 255 - 128 / 255
+    sigmas = np.sort(noise.std(axis=(1, 2, 3)))
+    np.testing.assert_allclose(sigmas, np.linspace(0, 0.2, 400), atol=0.02)  # uniform
+    assert abs(noise.mean()) < 1e-3
+    assert abs(np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1]) < 0.01
+
+
+def test_noise_is_clipped_and_rounded():
+    batches = epoch(copies(np.full((16, 16), 250), 40), 20, noise=0.5)
+    noisy = np.concatenate([images for images, _ in batches])
+    assert noisy.dtype == np.uint8
+    assert (noisy == 255).mean() > 0.2
+
+
+def test_regions_go_where_the_pixels_go():
+    """Each attribute's region is drawn into the images in a colour of its own, then both are moved."""
+    regions = np.random.default_rng(0).random((8, 8, 3)) < 0.3
+    images = np.broadcast_to(255 * regions.astype(np.uint8), (30, 8, 8, 3))
+    prepared = replace(numbered(30), images=images)
+    augmentation = Augmentation(flip=True, shift=2)
+    blocks = Blocks(regions, 4, augmentation)
+    batches = pipeline.training_batches(prepared, 10, 3, 1, augmentation, blocks=blocks, supervised=12)
+    order = np.random.default_rng((3, 1)).permutation(30)
+    moved, found = (np.concatenate([batch[part].numpy() for batch in batches]) for part in (0, 2))
+    expected = (moved.reshape(30, 4, 2, 4, 2, 3) / 255).mean(axis=(2, 4)) * (order < 12)[:, None, None, None]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert found.dtype == np.float32
+    assert found[order < 12].any()
+
+
 def test_the_replicas_parts_are_together_the_batches_of_one():
     """Of four replicas, two workers have two each."""
     prepared = numbered(22)
-    arguments = (prepared, 8, 5, 3, True, 1)
+    arguments = (prepared, 8, 5, 3, Augmentation(flip=True, shift=1, cutout=0.5, noise=0.2))
     whole = [images.numpy() for images, _ in pipeline.training_batches(*arguments)]
     parts = [
         [images.numpy() for images, _ in pipeline.training_batches(*arguments, replicas=4, own=own)]

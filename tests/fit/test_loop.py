@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from mam_keras import config, model
+from mam_keras.data.augmentation import Augmentation, Blocks
 from mam_keras.data.pipeline import Prepared
 from mam_keras.errors import RunError
 from mam_keras.fit import checkpoint
@@ -142,6 +143,22 @@ def test_every_way_to_train_learns(trainer, splits, directory, overrides):
     losses, accuracies = (column(trained, name) for name in ("attribute_loss", "attribute_accuracy"))
     assert np.mean(losses[-4:]) < 0.75 * losses[0]
     assert accuracies[0] < 0.7 < np.mean(accuracies[-4:])
+
+
+def test_maps_are_drawn_into_the_boxes(trainer, splits, directory):
+    """Each attribute is a stripe of five rows; the boxes say so of the first images."""
+    train = splits[0]
+    regions = np.zeros((16, 16, 3), bool)
+    for k in range(3):
+        regions[5 * k : 5 * k + 5, :, k] = True
+    trained = trainer(*LIGHT, "loss.localisation=0.5", "loss.localisation_images=12", "training.epochs=18")
+    side = trained.config.model.feature_size(16)
+    trained.fit(train, None, directory, blocks=Blocks(regions, side, Augmentation.of(trained.config.data)))
+    losses = column(trained, "localisation_loss")
+    assert np.mean(losses[-4:]) < 0.7 * losses[0]
+    for row in trained.history:
+        terms = sum(row[name] for name in ("attribute_loss", "mask_loss", "localisation_loss"))
+        assert row["loss"] == pytest.approx(terms, rel=1e-5)
 
 
 def test_gradients_are_clipped_together(trainer, splits, directory):

@@ -182,6 +182,8 @@ def test_bfloat16_trains_and_is_advised_against_without_an_accelerator(fit, dire
 def test_bad_input_is_refused_in_one_line(fit, make_table, tmp_path):
     table = make_table(tmp_path, train=9)
     (tmp_path / "empty").mkdir()
+    elsewhere = tmp_path / "elsewhere.yaml"
+    elsewhere.write_text("frame: [16, 16]\nlandmarks: {eye: [1, 2]}\nattributes: {Hat: {boxes: [{around: [eye]}]}}")
     cases = {
         ("training.batch_size=23",): "training.batch_size: expected at most the number of training images, 22. "
         "Received: 23",
@@ -189,6 +191,10 @@ def test_bad_input_is_refused_in_one_line(fit, make_table, tmp_path):
         "have no validation split. Received: 2",
         (f"data.file={tmp_path}/none.csv",): f"{tmp_path}/none.csv: expected a readable file. ",
         (f"data.directory={tmp_path}/empty",): f"{tmp_path}/empty: expected the images that ",
+        ("loss.localisation=1",): "loss.localisation: expected 0, or a file that says where attributes are in these "
+        "images (loss.regions). Received: 1",
+        ("loss.localisation=1", f"loss.regions={elsewhere}"): "loss.regions: expected boxes for at least one of the "
+        "data's attributes. Received: none for top, middle, bottom",
         ("data.attributes=[botom]",): "data.attributes: expected known names; did you mean 'bottom'? Received: 'botom'",
         ("data.source=celeba", f"data={{source: celeba, directory: {tmp_path}/none}}"): f"{tmp_path}/none: expected "
         "the folder of CelebA (data.directory). Received: no such folder",

@@ -63,6 +63,7 @@ def seen(position, front_end, dilations, size):
         ((3,), (1, 2), 15),
         ((3,), (1, 2, 4), 31),
         ((3, 3), (1,), 15),
+        ((3,), (1, 0, 0), 7),  # 1x1 convolutions see no more
         ((), (3,), 3),  # not dense: a single dilated convolution leaves gaps
     ],
 )

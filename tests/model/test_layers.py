@@ -15,7 +15,7 @@ def test_per_feature_masked_heads(tmp_path, monkeypatch):
     monkeypatch.setitem(FAMILIES, "other", Family(lambda mask, a, b: a * mask**b, (1.0, 1.0), True))
     run_layer_test(
         PerFeatureMaskedHeads,
-        {"attributes": 3, "mask_offset": 0, "sparsity": 0.01, "family": "other"},
+        {"attributes": 3, "mask_offset": 0, "sparsity": 0.01, "family": "other", "initial_bias": 0.5},
         input_shape=(2, 4, 3, 5),
         output_shape=(2, 4, 3, 3),
         weights={"kernel": (3, 5), "mask_kernel": (3, 5, 5), "mask_bias": (3, 5)},
@@ -28,7 +28,7 @@ def test_common_masked_heads(tmp_path, monkeypatch):
     monkeypatch.setitem(FAMILIES, "other", Family(lambda mask, a, b: a * mask**b, (1.0, 1.0), True))
     run_layer_test(
         CommonMaskedHeads,
-        {"attributes": 3, "mask_offset": 0, "sparsity": 0.01, "family": "other"},
+        {"attributes": 3, "mask_offset": 0, "sparsity": 0.01, "family": "other", "initial_bias": 0.5},
         input_shape=(2, 4, 3, 5),
         output_shape=(2, 4, 3, 3),
         weights={"kernel": (3, 5), "mask_kernel": (3, 5), "mask_bias": (3,)},
@@ -51,7 +51,7 @@ def test_plain_heads(tmp_path):
 def test_pooled_logits(tmp_path):
     run_layer_test(
         PooledLogits,
-        {"share": 0.25},
+        {"share": 0.25, "sharpness": 2.0},
         input_shape=(2, 4, 3, 5),
         output_shape=(2, 5),
         weights={"bias": (5,)},

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mam_keras.model.assembly import reconstruction_divisor
-from mam_keras.model.losses import ReconstructionError, SummedCrossentropy, balanced_class_weights
+from mam_keras.model.assembly import mask_divisor, reconstruction_divisor
+from mam_keras.model.losses import OutsideEnergy, ReconstructionError, SummedCrossentropy, balanced_class_weights
 from tests.model import equations
 from tests.model.examples import small_config
 
@@ -71,6 +71,52 @@ def test_reconstruction_error_divides_an_images_sum(setting, expected):
     loss = ReconstructionError(divisor)
     assert float(loss(images, reconstructions)) == pytest.approx(expected)
     assert loss(images, reconstructions.astype("float64")).dtype == tf.float32
+
+
+def test_outside_energy_by_hand():
+    """Attribute 0: of its energy 1 + 3 + 4 the region has half of the 3 and the 4; attribute 1: no region known."""
+    scores = np.zeros((2, 2, 2, 2), "float32")
+    scores[0, :, :, 0] = [[1, 3], [-2, 4]]
+    scores[0, :, :, 1] = [[5, 0], [0, 0]]
+    regions = np.zeros_like(scores)
+    regions[0, :, :, 0] = [[0, 0.5], [1, 1]]
+    loss = OutsideEnergy()
+    values = loss.call(regions, scores).numpy()
+    np.testing.assert_allclose(values, [-np.log(5.5 / 8), 0], rtol=1e-5)
+    assert float(loss(regions, scores)) == pytest.approx(-np.log(5.5 / 8) / 2, rel=1e-5)
+    everywhere = loss.call(np.ones_like(scores), scores).numpy()
+    np.testing.assert_allclose(everywhere, [0, 0], atol=1e-6)
+
+
+def test_outside_energy_draws_a_map_into_its_region():
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(2, 3, 3, 2))
+    regions = np.zeros_like(scores)
+    regions[0, 1, :, 0], regions[1, :2, 0, 1] = [1, 0.25, 0], 0.75
+    with tf.GradientTape() as tape:
+        variable = tf.Variable(scores, dtype="float64")
+        value = OutsideEnergy()(regions, variable)
+    found = tf.convert_to_tensor(tape.gradient(value, variable)).numpy()
+    expected = equations.derivative(lambda: float(OutsideEnergy()(regions, scores)), scores, step=1e-3)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_a_silent_map_costs_what_a_uniform_one_does_and_no_more():
+    """Without any positive score there is no map; the loss stays finite and pulls at nothing."""
+    regions = np.zeros((1, 2, 2, 1), "float32")
+    regions[0, 0, 0, 0] = 1
+    with tf.GradientTape() as tape:
+        scores = tf.Variable(-np.ones((1, 2, 2, 1), "float32"))
+        value = OutsideEnergy()(regions, scores)
+    assert float(value) == pytest.approx(np.log(4), rel=1e-5)
+    np.testing.assert_array_equal(tape.gradient(value, scores), np.zeros((1, 2, 2, 1)))
+
+
+@pytest.mark.parametrize(
+    "norm, masks, expected", [("sum", "per_feature", 1), ("mean", "per_feature", 80), ("mean", "common", 16)]
+)
+def test_the_mask_norm_divides_by_an_attributes_mask_values(norm, masks, expected):
+    assert mask_divisor(small_config(loss={"mask_norm": norm}, model={"masks": masks})) == expected  # 4x4x5
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,29 @@ def test_equal_scores_share_one_mean_and_a_gradient_of_one(share):
     assert np.all((gradient > 0).sum(axis=(1, 2)) == 4 * share)
 
 
+@pytest.mark.parametrize("share, scores", [(1, [2, 6, 1, 3]), (0.5, [6, 3])])
+@pytest.mark.parametrize("sharpness", [0.5, 4.0])
+def test_log_sum_exp_by_hand(share, scores, sharpness):
+    layer = PooledLogits(share, sharpness)
+    layer.build((1, 2, 2, 1))
+    expected = np.log(np.mean(np.exp(sharpness * np.float64(scores)))) / sharpness
+    np.testing.assert_allclose(layer(np.float32([2, 6, 1, 3]).reshape(1, 2, 2, 1)), [[expected]], rtol=1e-6)
+
+
+def test_log_sum_exp_lies_between_mean_and_maximum():
+    scores = np.random.default_rng(0).normal(size=(3, 5, 4, 2)).astype("float32")
+
+    def at(sharpness):
+        layer = PooledLogits(sharpness=sharpness)
+        layer.build(scores.shape)
+        return layer(scores).numpy()
+
+    np.testing.assert_allclose(at(1e-3), scores.mean(axis=(1, 2)), atol=2e-3)
+    np.testing.assert_allclose(at(1e3), scores.max(axis=(1, 2)), atol=4e-3)
+    assert (at(1e-3) < at(1.0)).all()
+    assert (at(1.0) < at(1e3)).all()
+
+
 def test_pool_leaves_the_bias_out():
     scores = np.float32([2, 6, 1, 3]).reshape(1, 2, 2, 1)
     layer = PooledLogits(0.5)
@@ -64,6 +87,12 @@ def test_scores_keep_their_precision_under_a_mixed_policy():
 def test_other_shares_are_refused(share):
     with pytest.raises(ValueError, match=r"`share` must be in \(0, 1\]. Received: "):
         PooledLogits(share)
+
+
+@pytest.mark.parametrize("sharpness", [0, -1, float("nan")])
+def test_other_sharpnesses_are_refused(sharpness):
+    with pytest.raises(ValueError, match=r"`sharpness` must be positive or None. Received: "):
+        PooledLogits(sharpness=sharpness)
 
 
 def test_column_is_one_attribute_of_every_image():

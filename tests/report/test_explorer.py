@@ -16,7 +16,7 @@ NAMES = ("Smiling", "Hat", "Bangs", "Goatee")
 
 
 def section(missing=(), share=1.0, **results):
-    model = SimpleNamespace(pooled_share=share)
+    model = SimpleNamespace(pooled_share=share, pooling_sharpness=None)
     run = SimpleNamespace(config=SimpleNamespace(model=model), results=results, missing=dict(missing))
     return explorer.section(run, [])
 

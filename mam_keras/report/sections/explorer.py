@@ -18,8 +18,8 @@ def section(run, others):
     """From the analyses `examples` and, where the user gave a folder, `photographs`; `others` are not shown."""
     reading = (
         "Choose an attribute, an image and a pair (a, b). The map says what each position of the feature map adds to "
-        "the attribute's logit: the logit is a bias plus their mean"
-        f"{_pooled(run.config.model.pooled_share)}. A feature sees more of the image than its own place. Channels "
+        "the attribute's logit: the logit is a bias plus their "
+        f"{_pooled(run.config.model)}. A feature sees more of the image than its own place. Channels "
         "are ranked by what they add in this image; where a mask is open is green, relative to its own highest value."
     )
     found = {name: run.results[name] for name in ("examples", "photographs") if name in run.results}
@@ -34,8 +34,10 @@ def section(run, others):
     return Section("explorer", TITLE, "", reading, tuple(blocks))
 
 
-def _pooled(share):
-    return "" if share == 1 else f" over the highest {100 * share:g} % of the positions"
+def _pooled(model):
+    share, sharpness = model.pooled_share, model.pooling_sharpness
+    kind = "mean" if sharpness is None else f"log-sum-exp of sharpness {sharpness:g}, a soft maximum,"
+    return kind if share == 1 else f"{kind} over the highest {100 * share:g} % of the positions"
 
 
 def _paragraphs(found):

@@ -13,6 +13,7 @@ TERMS = {  # columns of history.csv: what they are
     "multi_label_loss": "multi-label head, beta L_m",
     "reconstruction_loss": "reconstruction, gamma L_r",
     "mask_loss": "masks, lambda |M|_1",
+    "localisation_loss": "maps outside their boxes, delta L_l",
 }
 ACCURACIES = {"attribute_accuracy": "attribute heads", "multi_label_accuracy": "multi-label head"}
 
@@ -114,6 +115,7 @@ def _table(run):
         "multi_label_loss": loss.beta,
         "reconstruction_loss": loss.gamma,
         "mask_loss": loss.lambda_,
+        "localisation_loss": loss.localisation,
     }
     return Table(
         "training-terms",

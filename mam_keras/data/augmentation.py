@@ -1,0 +1,109 @@
+"""What training does to an image before the network sees it, and where its attributes are afterwards.
+
+Everything random follows from (seed, epoch, index of the image), so that an epoch can be drawn again exactly, whatever
+the batches are. Knows arrays; neither files nor labels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+GREY = 128  # of what cutout covers
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training images are changed; as `config.Data` has it.
+
+    Attributes:
+        flip: mirror half of them.
+        shift: move each by up to so many pixels each way, its edge repeated.
+        cutout: cover a grey square whose side is this share of the image's, anywhere within it (DeVries & Taylor
+            2017); 0 covers nothing.
+        noise: add Gaussian noise, independent for every pixel and colour, whose sigma is drawn for each image
+            uniformly from [0, noise], of values in [0, 1]; then clip, and round to whole grey levels.
+    """
+
+    flip: bool = False
+    shift: int = 0
+    cutout: float = 0.0
+    noise: float = 0.0
+
+    @classmethod
+    def of(cls, settings):
+        """As a data section of the configuration says."""
+        return cls(settings.flip, settings.shift, settings.cutout, settings.noise)
+
+    def draw(self, count, size, random):
+        """What happens to each of `count` images of side `size`: {name: array with one row per image}."""
+        covered = round(self.cutout * size)
+        return {
+            "flips": random.integers(0, 2 if self.flip else 1, count),
+            "shifts": random.integers(-self.shift, self.shift + 1, (count, 2)),
+            "corners": random.integers(0, size - covered + 1, (count, 2)),
+            "sigmas": random.uniform(0, self.noise, count),
+            "seeds": random.integers(0, 2**63 - 1, count),  # of the noise
+        }
+
+    def apply(self, images, drawn):
+        """Changes a batch, uint8 tensor (B, S, S, 3), by its rows of `draw`."""
+        if self.flip or self.shift:
+            images = move(images, drawn["flips"], drawn["shifts"])
+        if self.cutout:
+            size = images.shape[1]
+            distance = tf.range(size, dtype=tf.int64) - drawn["corners"][..., None]  # (B, 2, S): rows and columns
+            inside = (distance >= 0) & (distance < round(self.cutout * size))
+            covered = (inside[:, 0, :, None] & inside[:, 1, None, :])[..., None]
+            images = tf.where(covered, tf.constant(GREY, tf.uint8), images)
+        if self.noise:
+            shape = images.shape
+            images = tf.numpy_function(_noisy, [images, drawn["sigmas"], drawn["seeds"]], tf.uint8, stateful=False)
+            images.set_shape(shape)
+        return images
+
+
+class Blocks:
+    """Where the attributes are in images that have been mirrored and moved, in blocks of pixels.
+
+    All that can happen to the one layout is worked out beforehand: a look-up per image is all that training pays.
+
+    Args:
+        regions: bool (S, S, K), the same in every image before.
+        side: H; a block has S / H pixels each way.
+        augmentation: `Augmentation`.
+    """
+
+    def __init__(self, regions, side, augmentation):
+        self._shift, size = augmentation.shift, len(regions)
+        moves = np.arange(-self._shift, self._shift + 1)
+        table = []
+        for flip in range(2 if augmentation.flip else 1):
+            shifts = np.stack(np.meshgrid(moves, moves, indexing="ij"), axis=-1).reshape(-1, 2)
+            for shift in shifts:
+                moved = move(regions[None], np.array([flip]), shift[None]).numpy()[0]
+                table.append(moved.reshape(side, size // side, side, size // side, -1).mean(axis=(1, 3)))
+        self._table = np.float32(table)
+
+    def __call__(self, flips, shifts):
+        """The share of each block that is region: flips (B,), shifts (B, 2) -> float32 (B, H, H, K)."""
+        moves = 2 * self._shift + 1
+        return tf.gather(self._table, (flips * moves + shifts[:, 0] + self._shift) * moves + shifts[:, 1] + self._shift)
+
+
+def move(images, flips, shifts):
+    """Mirrors and moves a batch by two gathers: (B, S, S, ...), flips (B,) of 0 or 1, shifts (B, 2) in pixels."""
+    last = images.shape[1] - 1
+    rows = tf.clip_by_value(tf.range(last + 1, dtype=tf.int64) + shifts[:, :1], 0, last)
+    columns = tf.clip_by_value(tf.range(last + 1, dtype=tf.int64) + shifts[:, 1:], 0, last)
+    columns = tf.where(flips[:, None] == 1, last - columns, columns)
+    return tf.gather(tf.gather(images, rows, batch_dims=1, axis=1), columns, batch_dims=1, axis=2)
+
+
+def _noisy(images, sigmas, seeds):
+    """uint8 (B, S, S, 3), sigmas (B,), seeds int (B,) -> uint8 (B, S, S, 3)."""
+    noisy = np.empty_like(images)
+    for place, (image, sigma, seed) in enumerate(zip(images, sigmas, seeds, strict=True)):
+        noise = np.random.default_rng(seed).standard_normal(image.shape, np.float32)
+        noisy[place] = np.rint(np.clip(image + np.float32(255 * sigma) * noise, 0, 255))
+    return noisy
