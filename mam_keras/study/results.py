@@ -19,8 +19,9 @@ def collect(study, runs, failed) -> dict:
 
     {"name", "baseline", "most_accuracy_lost": of the study,
      "chosen": run or None, "eligible": runs that lose little enough, both by `choice.choose`,
-     "runs": [{"run", "changes": {key: value}, "failed": why or None, "epochs", "missing": {analysis: why}, and None
-               where it failed or has no such thing:
+     "unaided": the run chosen among those whose training was not told where attributes are, or None,
+     "runs": [{"run", "changes": {key: value}, "failed": why or None, "epochs", "missing": {analysis: why},
+               "aided": whether training was told (loss.localisation), and None where it failed or has no such thing:
                "validation":   {"measures", "intervals"} of `analysis.measures`
                "test":         {"head", "images", "groups", METRIC: estimate}
                "difference":   {METRIC: estimate}, this run less the baseline, paired; None of the baseline
@@ -35,19 +36,24 @@ def collect(study, runs, failed) -> dict:
         failed: {run: why}.
     """
     measures = {name: run.results["measures"].values["measures"] for name, run in runs.items()}
-    chosen, eligible = choose(measures, study.baseline, study.file.most_accuracy_lost)
+    rule = study.baseline, study.file.most_accuracy_lost
+    chosen, eligible = choose(measures, *rule)
+    aided = {name for name, config in study.configs.items() if config.loss.localisation}
+    unaided, _ = choose({name: found for name, found in measures.items() if name not in aided - {rule[0]}}, *rule)
     return {
         "name": study.name,
         "baseline": study.baseline,
         "most_accuracy_lost": study.file.most_accuracy_lost,
         "chosen": chosen,
         "eligible": eligible,
+        "unaided": None if unaided in aided else unaided,
         "runs": [
             {
                 "run": name,
                 "changes": study.file.runs[name],
                 "failed": failed.get(name),
                 "epochs": config.training.epochs,
+                "aided": name in aided,
                 **_found(runs.get(name)),
             }
             for name, config in study.configs.items()
@@ -63,6 +69,12 @@ def write(found, directory):
     write_json(directory.results, found)
 
 
+def notes(one, found) -> list[str]:
+    """What a run is in its study: "baseline", "chosen", "chosen unaided" (said only where "chosen" is another)."""
+    words = [word for word in ("baseline", "chosen") if found[word] == one["run"]]
+    return words + ["chosen unaided"] * (one["run"] == found["unaided"] != found["chosen"])
+
+
 def table(found) -> str:
     """The runs as text, by validation measures and test accuracy; the chosen one marked; undefined is "–"."""
     head = ("run", "validation accuracy", "localisation", "test accuracy", "balanced", "")
@@ -74,8 +86,7 @@ def table(found) -> str:
         measures, test = one["validation"]["measures"], one["test"] or {metric: [None] for metric in METRICS}
         values = (measures["accuracy"], measures["localisation"], *(test[metric][0] for metric in METRICS[:2]))
         texts = (_text(value, scale) for value, scale in zip(values, (100, 1, 100, 100), strict=True))
-        note = [word for word in ("baseline", "chosen") if found[word] == one["run"]]
-        rows.append((one["run"], *texts, ", ".join(note)))
+        rows.append((one["run"], *texts, ", ".join(notes(one, found))))
     widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
     return "\n".join(
         "  ".join(
@@ -216,11 +227,10 @@ def _masks(result):
 
 def _row(one, found):
     """Of study.csv: every number of a run but those of single attributes, under a dotted name."""
-    notes = [word for word in ("baseline", "chosen") if found[word] == one["run"]]
     kept = {name: value for name, value in one.items() if name not in ("run", "failed", "changes", "missing")}
     row = {
         "run": one["run"],
-        "note": ", ".join(notes),
+        "note": ", ".join(notes(one, found)),
         "eligible": one["run"] in found["eligible"],
         "failed": one["failed"],
         "changes": in_words(one["changes"]),

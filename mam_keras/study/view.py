@@ -2,6 +2,7 @@
 
 from mam_keras.report import figures
 from mam_keras.report.blocks import Estimate
+from mam_keras.study.results import notes
 
 ONE_SEED = "One training run is one seed: intervals cover the images, not training."
 _DASHES = ("-", "--", ":", "-.")  # beyond the colours
@@ -14,28 +15,29 @@ class View:
         found: of `results.collect`.
         runs: its runs, in the order of the study's file.
         done: those that are finished.
-        baseline, chosen: two of them; `chosen` is None where nothing was chosen.
-        shown: the baseline, and the chosen run where it is another.
+        baseline, chosen, unaided: of them, see `results.collect`; None where nothing was chosen.
+        shown: these, each once.
         histories: {run: rows of history.csv}.
     """
 
     def __init__(self, found, histories):
         self.found, self.runs, self.histories = found, found["runs"], histories
         self.done = [one for one in self.runs if one["failed"] is None]
-        self.baseline, self.chosen = (self._run(found[name]) for name in ("baseline", "chosen"))
-        self.shown = [self.baseline, *([] if self.chosen in (None, self.baseline) else [self.chosen])]
-
-    def _run(self, name):
-        return next((one for one in self.runs if one["run"] == name), None)
+        by_name = {one["run"]: one for one in self.runs}
+        self.baseline, self.chosen, self.unaided = (
+            by_name.get(found[key]) for key in ("baseline", "chosen", "unaided")
+        )
+        names = dict.fromkeys(found[key] for key in ("baseline", "chosen", "unaided"))
+        self.shown = [by_name[name] for name in names if name is not None]
 
     def having(self, part):
         """The finished runs that have a part of `results.collect`."""
         return [one for one in self.done if one[part]]
 
     def name(self, one):
-        """For a table: the run, and whether it is the baseline or the chosen one."""
-        notes = [word for word in ("baseline", "chosen") if self.found[word] == one["run"]]
-        return one["run"] + (f" ({', '.join(notes)})" if notes else "")
+        """For a table or a figure: the run, and what it is in the study."""
+        words = notes(one, self.found)
+        return one["run"] + (f" ({', '.join(words)})" if words else "")
 
     def look(self, one):
         """Colour, dash and width of a run's line; the baseline has the page's ink, the chosen one is wide."""

@@ -74,6 +74,7 @@ def run(name, measures, changes=None, difference=None, **parts):
         "changes": changes or {},
         "failed": None,
         "epochs": 6,
+        "aided": False,
         "missing": {},
         "validation": {
             "measures": dict(zip(MEASURES, measures, strict=True)) | {"mask_near_zero": 0.5},
@@ -95,17 +96,19 @@ def failed(name, why="the loss became infinite", changes=None):
         "changes": changes or {},
         "failed": why,
         "epochs": 6,
+        "aided": False,
         "missing": {},
     } | dict.fromkeys(empty)
 
 
-def study(*runs, chosen, eligible=None, most=0.01):
-    """The first of the runs is the baseline."""
+def study(*runs, chosen, unaided=None, eligible=None, most=0.01):
+    """The first of the runs is the baseline; `unaided` is the chosen one if left out."""
     return {
         "name": "made-up",
         "baseline": runs[0]["run"],
         "most_accuracy_lost": most,
         "chosen": chosen,
+        "unaided": unaided or chosen,
         "eligible": [one["run"] for one in runs if not one["failed"]] if eligible is None else eligible,
         "runs": list(runs),
     }

@@ -67,6 +67,18 @@ def test_a_baseline_that_nothing_beats_is_said_to_be_chosen():
     assert text.endswith("1.10 times chance: the baseline itself, so that no change was worth it.")
 
 
+def test_a_chosen_run_that_was_told_where_attributes_are_stands_beside_the_best_that_was_not():
+    papers, small, costly, _ = made_up.typical()["runs"]
+    found = made_up.study(papers, small | {"aided": True}, costly, chosen="small_field", unaided="papers")
+    text = section("choice", found).summary[1]
+    assert text.startswith("small_field was told in training where the attributes are: that its maps lie there")
+    assert text.endswith("Of the runs that were not told, papers localises best, 1.10 times chance.")
+    found = made_up.study(papers, small | {"aided": True}, costly, chosen="small_field", unaided="costly")
+    assert view_of(found).shown == found["runs"]
+    assert view_of(found).name(found["runs"][2]) == "costly (chosen unaided)"
+    markup.check(page(found))
+
+
 def test_nothing_chosen_is_said_and_the_rest_of_the_page_is_about_the_baseline():
     measures = (0.90, 0.73, 0.55, None, 0, None)
     parts = {"masks": None, "robustness": made_up.robustness(0.7, 0.7, 0.7)}
@@ -183,7 +195,7 @@ def test_without_anything_chosen_on_validation_there_is_no_best_pair(found):
 def test_the_page_is_whole_and_holds_every_section(found):
     drawn = markup.check(page(found))
     assert [one[1]["id"] for one in drawn.all("section")] == ["summary", *SECTIONS]
-    assert len(drawn.all("table")) == 6
+    assert len(drawn.all("table")) == 7
     assert all("One training run is one seed" in p[2] for p in drawn.all("p", **{"class": "note"}))
     assert not drawn.all("img")
     assert drawn.all("a", **{"class": "download"})[0][1]["download"] == "made-up-choice.csv"

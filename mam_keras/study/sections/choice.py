@@ -51,6 +51,8 @@ def _summary(view):
     if baseline["localisation"] is not None:
         text += f" (baseline {baseline['localisation']:.2f})"
     yield f"{text}."
+    if view.chosen["aided"]:
+        yield _aid(view)
     if baseline["localised"] not in (None, chosen["localised"]):
         yield (
             f"These are means over {wording.count(chosen['localised'], 'attribute')} of {view.found['chosen']} and "
@@ -58,8 +60,19 @@ def _summary(view):
         )
 
 
+def _aid(view):
+    text = (
+        f"{view.found['chosen']} was told in training where the attributes are: that its maps lie there is what it was "
+        "trained for, and no evidence that others would."
+    )
+    if view.unaided is None:
+        return text
+    best = view.unaided["validation"]["measures"]["localisation"]
+    return f"{text} Of the runs that were not told, {view.found['unaided']} localises best, {best:.2f} times chance."
+
+
 def _table(view):
-    columns = [Column("run"), *_MEASURES.values(), Column("could be chosen")]
+    columns = [Column("run"), *_MEASURES.values(), Column("told where in training"), Column("could be chosen")]
     rows = []
     for one in view.done:
         measures, intervals = (one["validation"][name] for name in ("measures", "intervals"))
@@ -67,6 +80,7 @@ def _table(view):
         for name in _MEASURES:
             ends = intervals.get(name)
             row.append(measures[name] if ends is None else Estimate(measures[name], *ends))
+        row.append("yes" if one["aided"] else "no")
         rows.append((*row, "yes" if one["run"] in view.found["eligible"] else "loses too much accuracy"))
     return Table(
         "choice",

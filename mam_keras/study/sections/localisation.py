@@ -155,7 +155,7 @@ def _attributes_figure(view, shown, name):
         for place, attribute in enumerate(names):
             if attribute in found:
                 value, low, high = found[attribute]["ratio"]
-                height = place + 0.15 * (1 - 2 * number) * (len(shown) - 1)
+                height = place + 0.25 * ((len(shown) - 1) / 2 - number)
                 if low is not None:
                     axes.hlines(height, low, high, color=color, linewidth=1)
                 axes.plot(value, height, "o", color=color, markersize=4)
@@ -166,7 +166,7 @@ def _attributes_figure(view, shown, name):
     axes.grid(axis="y", linewidth=0.3, alpha=0.5)
     axes.set_xlim(left=0)
     axes.set_xlabel("energy ratio")
-    canvas.legend(loc="outside upper center", ncols=2, fontsize=8)
+    canvas.legend(loc="outside upper center", ncols=3, fontsize=8)
     means = ", ".join(f"{one['run']} {one['localisation'][name]['methods']['map']['ratio'][0]:.2f}" for one in shown)
     figure = f"localisation-{name}-attributes"
     caption = f"By {WHERE[name]}: every attribute's energy ratio on test, with 95 % intervals. Dotted: chance."
@@ -198,9 +198,7 @@ def _attributes(view, shown, name):
         rows.append(tuple(row))
     return Table(
         f"localisation-{name}-by-attribute",
-        f"By {WHERE[name]}: every attribute of the baseline and of the chosen run."
-        if len(shown) > 1
-        else f"By {WHERE[name]}: every attribute of {shown[0]['run']}.",
+        f"By {WHERE[name]}: every attribute of {' and '.join(one['run'] for one in shown)}.",
         tuple(columns),
         tuple(rows),
         f"Region: its mean share of the image. {ONE_SEED}",
