@@ -1,25 +1,13 @@
 """The page in a real browser: opened from disk, in both colour schemes, on a telephone and on a screen."""
 
 import json
-import os
-import shutil
-from pathlib import Path
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.browser import WIDTHS, check_accessibility, check_width, requests, show, started, wait
 from tests.export import encoded
-
-ROOT = Path(__file__).parents[2]
-AXE = ROOT / "node_modules/axe-core/axe.min.js"
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
-WIDTHS = {"telephone": (390, 844), "screen": (1280, 900)}
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +19,10 @@ def page(analysed, copied, reported, tmp_path_factory):
     return file
 
 
-def needed(found, what):
-    if not found:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{what} is missing (see .ci/run)")
-    return found
-
-
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    chromium, driver = (needed(shutil.which(name), name) for name in ("chromium", "chromedriver"))
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path_factory.mktemp("downloads"))})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as started:
-        started.get("about:blank")
-        yield started
+    with started(tmp_path_factory) as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -56,28 +30,11 @@ def opened(browser, page):
     """opened(size, scheme) opens the page and returns the browser, when the explorer has drawn."""
 
     def open_page(size="screen", scheme="light"):
-        width, height = WIDTHS[size]
-        media = [{"name": "prefers-color-scheme", "value": scheme}]
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "telephone"}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        for log in ("browser", "performance"):
-            browser.get_log(log)
-        browser.get(page.as_uri())
+        show(browser, page, size, scheme)
         wait(browser, lambda: browser.find_element(By.CSS_SELECTOR, ".answer .what").text)
         return browser
 
     return open_page
-
-
-def wait(browser, condition):
-    return WebDriverWait(browser, 20, 0.05).until(lambda _: condition())
-
-
-def requests(browser):
-    events = (json.loads(entry["message"])["message"] for entry in browser.get_log("performance"))
-    sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    return [one["request"]["url"] for one in sent if not one["request"]["url"].startswith(("data:", "chrome:"))]
 
 
 def test_it_opens_from_disk_with_no_error_and_no_request(opened, page):
@@ -88,29 +45,13 @@ def test_it_opens_from_disk_with_no_error_and_no_request(opened, page):
 
 @pytest.mark.parametrize("size", WIDTHS)
 def test_nothing_scrolls_sideways_but_what_has_its_own_box(opened, size):
-    browser = opened(size)
-    page = "document.documentElement"
-    within, shown, viewport = browser.execute_script(f"return [{page}.scrollWidth, {page}.clientWidth, innerWidth]")
-    assert within == shown
-    assert viewport == WIDTHS[size][0]
+    check_width(opened(size), size)
 
 
 @pytest.mark.parametrize("size", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(opened, scheme, size):
-    axe = needed(AXE.exists() and AXE.read_text(encoding="utf-8"), "axe-core")
-    browser = opened(size, scheme)
-    dark = browser.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 28)"
-    assert dark == (scheme == "dark")
-    browser.execute_script(axe)
-    found = browser.execute_async_script("axe.run({iframes: false}).then(arguments[0])")
-    assert len(found["passes"]) > 20
-    serious = [
-        (fault["id"], [node["html"][:200] for node in fault["nodes"][:3]])
-        for fault in found["violations"]
-        if fault["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    check_accessibility(opened(size, scheme), scheme)
 
 
 def column(table, place):

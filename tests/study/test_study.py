@@ -1,5 +1,6 @@
 """A study as a user runs it: two runs, ended by SIGTERM in the second and carried on."""
 
+import csv
 import json
 import signal
 import time
@@ -8,6 +9,7 @@ import pytest
 
 from mam_keras import config as configuration
 from mam_keras.study.study_directory import StudyDirectory
+from tests.report import markup
 
 EPOCHS = 20
 
@@ -77,6 +79,60 @@ def test_runs_are_runs_of_ours_each_with_its_own_settings(finished, directory):
         assert (config.name, config.model.pooled_share, config.model.channels) == (name, share, 5)
         assert set(json.loads(run.evaluation.read_text())["splits"]) == {"validation", "test"}
         assert not run.checkpoints.exists()
+
+
+@pytest.fixture(scope="module")
+def found(finished, directory):
+    return json.loads(directory.results.read_text())
+
+
+def test_what_was_found_is_what_the_runs_files_say(found, directory):
+    assert [one["run"] for one in found["runs"]] == ["papers", "top"]
+    for one in found["runs"]:
+        splits = json.loads(directory.run(one["run"]).evaluation.read_text())["splits"]
+        validation, test = (splits[split]["heads"]["attributes"]["mean"] for split in ("validation", "test"))
+        for metric in ("accuracy", "balanced_accuracy"):
+            assert one["validation"]["measures"][metric] == validation[metric]
+            assert one["test"][metric][0] == pytest.approx(test[metric], abs=1e-12)
+        noise = one["robustness"]
+        assert [each["sigma"] for each in noise] == [0.0, 0.2]
+        assert noise[0]["variants"]["identity"]["value"][0] == pytest.approx(test["balanced_accuracy"], abs=1e-12)
+        assert set(noise[0]["variants"]) >= {"identity", "unmasked", "offset", "multi_label"}
+        assert 0 < one["masks"]["mean"] < 1
+    papers, top = found["runs"]
+    assert papers["difference"] is None
+    difference = top["test"]["accuracy"][0] - papers["test"]["accuracy"][0]
+    assert top["difference"]["accuracy"][0] == pytest.approx(difference, abs=1e-12)
+    assert found["baseline"] == "papers"
+
+
+def test_every_run_is_a_row_of_the_table(found, directory):
+    with directory.table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["run"], row["changes"]) for row in rows] == [("papers", "nothing"), ("top", "model.pooled_share 0.25")]
+    assert float(rows[1]["test.accuracy.low"]) == found["runs"][1]["test"]["accuracy"][1]
+    assert rows[0]["difference.accuracy"] == ""
+    assert float(rows[1]["robustness.sigma 0.2.variants.offset.value"]) <= 1
+
+
+def test_the_page_is_whole_and_the_command_says_where_it_is(finished, folder):
+    page = (folder / "reports/small/index.html").read_text(encoding="utf-8")
+    drawn = markup.check(page)
+    assert "Written: runs/small-study/study.json" in finished
+    assert finished.strip().endswith("reports/small/index.html")
+    facts = dict(zip((one[2] for one in drawn.all("dt")), (one[2] for one in drawn.all("dd")), strict=False))
+    assert facts["Budget"] == f"{EPOCHS} epochs, batches of 16; the same for every run"
+    assert "16 validation images, 8 test images" in facts["Data"]
+
+
+def test_again_it_trains_and_computes_nothing_and_draws_the_same_page(found, folder, start):
+    page = folder / "reports/small/index.html"
+    process = start(folder, "study.yaml", "--set", "model.channels=5", "--out", "again")
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    assert "analysis 1/6" not in output
+    assert "run 1/2" not in output.replace("analyses of run 1/2", "")
+    assert (folder / "again/index.html").read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
 
 
 def test_a_wrong_study_ends_with_2_before_anything_is_loaded(folder, start):
