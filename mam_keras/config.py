@@ -122,7 +122,9 @@ class Loss(Section):
     mask_norm: Literal["sum", "mean"] = "sum"  # |M|_1 of an attribute: over positions and channels; the papers: sum
     reconstruction: Literal["sum", "position_mean", "mean"] = "mean"  # how L_r joins an image's squared errors
     class_weights: Literal["none", "balanced"] = "none"
-    localisation: NonNegative = 0.0  # delta: maps that lie outside their attributes' boxes cost (losses.OutsideEnergy)
+    localisation: NonNegative = (
+        0.0  # delta: maps that lie outside their attributes' boxes cost (losses.OutsideAttention)
+    )
     localisation_images: Count | None = None  # the first so many training images have boxes; all when left out
     regions: Text | None = None  # YAML of these boxes, as analysis.regions; the package's own for CelebA when left out
 

@@ -22,7 +22,7 @@ from mam_keras.fit import checkpoint
 from mam_keras.fit.strategy import from_chief, gather, is_chief
 from mam_keras.model import parts
 from mam_keras.model.assembly import reconstruction_divisor
-from mam_keras.model.losses import OutsideEnergy, ReconstructionError, SummedCrossentropy
+from mam_keras.model.losses import OutsideAttention, ReconstructionError, SummedCrossentropy
 from mam_keras.run_directory import write_csv
 
 LOOK_EVERY = 0.5  # seconds between two readings of the running loss; reading waits for the device
@@ -32,14 +32,14 @@ class Objective:
     """Equation 6 on what `parts` computes: one value per batch for each weighted term and both heads' accuracy.
 
     The terms are the compiled losses of `model.compile_losses`, taken from logits instead of probabilities; where
-    `loss.localisation` asks for it, training has one more (`losses.OutsideEnergy`), which Keras's own `fit` has not.
+    `loss.localisation` asks for it, training has one more (`losses.OutsideAttention`), which Keras's own `fit` has not.
     """
 
     def __init__(self, config, class_weights=None):
         self.weights = config.loss
         self.crossentropy = SummedCrossentropy(class_weights, from_logits=True)
         self.reconstruction_error = ReconstructionError(reconstruction_divisor(config))
-        self.outside_energy = OutsideEnergy()
+        self.outside_attention = OutsideAttention()
 
     def __call__(self, outputs, images, labels, penalties, regions=None):
         """The terms of a batch, {name: scalar}.
@@ -66,7 +66,7 @@ class Objective:
         if regions is not None:
             present = regions * labels[:, None, None, :]
             values["localisation_loss"] = self.weights.localisation * _mean(
-                self.outside_energy, present, outputs["attribute_scores"]
+                self.outside_attention, present, outputs["attribute_scores"]
             )
         values["loss"] = tf.add_n([value for name, value in values.items() if name.endswith("_loss")])
         return values

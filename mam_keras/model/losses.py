@@ -57,28 +57,32 @@ class ReconstructionError(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("mam_keras")
-class OutsideEnergy(keras.losses.Loss):
-    """What it costs that an attribute's map lies outside the attribute's region. Ours; in neither paper.
+class OutsideAttention(keras.losses.Loss):
+    """What it costs that an attribute's map is high outside the attribute's region. Ours; in neither paper.
 
-        L_l = 1/N sum_i sum_k [y^k_i = 1, region known] -log( sum_p r^k_p m^k_p / sum_p m^k_p ),   m = ReLU(s^k) + 1e-6
+        L_l = 1/N sum_i sum_k [y^k_i = 1, region known] -log sum_p r^k_p q^k_p,   q^k = softmax over positions of s^k
 
     with s^k_p the scores, the contributions of positions to the logit, and r^k_p the share of position p's block that
     is region. It does on the maps themselves what arXiv 1905.00593 does on Grad-CAM, with boxes instead of a user's
     drawing, and asks for no gradient of a gradient. Attributes that are absent have nowhere to be.
 
+    The share of the energy, ReLU(s), that `analysis.localisation` measures is no loss to learn by: where a map is
+    nearly silent its gradient is without bounds. That of L_l is at most 1 for a position.
+
     Labels: (N, H, W, K), r on images with the attribute, 0 throughout where the region is not known; predictions:
     scores (N, H, W, K).
     """
 
-    def __init__(self, name="outside_energy", **kwargs):
+    def __init__(self, name="outside_attention", **kwargs):
         super().__init__(name=name, **kwargs)
 
     def call(self, regions, scores):
-        regions, maps = ops.cast(regions, "float32"), ops.relu(ops.cast(scores, "float32")) + 1e-6
-        inside, all_of_it = (ops.sum(values, axis=(1, 2)) for values in (regions * maps, maps))
-        known = inside > 0
-        share = ops.where(known, inside, all_of_it) / all_of_it  # of 1 where there is nothing to say
-        return ops.sum(-ops.log(share), axis=-1)
+        regions, scores = (ops.cast(array, "float32") for array in (regions, scores))
+        _, height, width, attributes = scores.shape
+        regions, scores = (ops.reshape(array, (-1, height * width, attributes)) for array in (regions, scores))
+        inside = ops.sum(regions * ops.softmax(scores, axis=1), axis=1)
+        known = ops.max(regions, axis=1) > 0
+        return ops.sum(-ops.log(ops.where(known, ops.maximum(inside, 1e-7), 1.0)), axis=-1)
 
 
 def balanced_class_weights(positive_rates):
