@@ -4,6 +4,7 @@ import logging
 
 from mam_keras import analysis
 from mam_keras.analysis.trained_run import TrainedRun
+from mam_keras.errors import UserError
 from mam_keras.report.reported_run import reported
 
 # On validation first: `measures` leaves localisation and masks of the validation images, which those of test replace
@@ -15,6 +16,8 @@ def analyse(study, directory, names) -> dict:
 
     Args:
         names: of the finished runs, the baseline among them.
+
+    Raises `UserError` for a finished run that lost its model before it was measured.
     """
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns that each run has a graph of its own
     found = {}
@@ -22,5 +25,11 @@ def analyse(study, directory, names) -> dict:
         print(f"analyses of run {number}/{len(names)}: {name}", flush=True)
         run = TrainedRun(directory.run(name).path)
         baseline = None if name == study.baseline else TrainedRun(directory.run(study.baseline).path)
-        found[name] = reported(run, *analysis.compute_missing(run, baseline, names=ASKED))
+        results, missing = analysis.compute_missing(run, baseline, names=ASKED)
+        if "measures" in missing:
+            raise UserError(
+                f"{run.directory.path}: expected a run that can be measured. Received: {missing['measures']}; remove "
+                "the folder to train it again"
+            )
+        found[name] = reported(run, results, missing)
     return found

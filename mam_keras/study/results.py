@@ -185,25 +185,28 @@ def _robustness(result):
     """Of `NOISE` under Gaussian noise: [{"sigma", "variants": {KIND: {"value", "gain": estimate}}, ...}], by sigma.
 
     KIND: every kind of variant that is there once. Where something was chosen on validation, "best_pair" and
-    "best_control" {"name", "value", "gain"} and "over_control" (the pair less the control, paired), else None.
+    "best_control" {"name", "value", "gain"}, else None. "differences" {NAME: estimate} are those that `robustness`
+    pairs: `over_control` is the best pair less the best control, X_over_Y is variant X less variant Y.
     """
     values, arrays = result.values, result.arrays
     kinds = [variant["kind"] for variant in values["variants"]]
     single = {kind: place for place, kind in enumerate(kinds) if kinds.count(kind) == 1}
     noise = [place for place, (corruption, _) in enumerate(values["conditions"]) if corruption == "noise"]
-    found = []
+    names = (name.removeprefix(f"{NOISE}.") for name in arrays if name.startswith(f"{NOISE}."))
+    paired, found = [name for name in names if "over_" in name], []
     for condition in sorted(noise, key=lambda place: values["conditions"][place][1]):
         one = {
             "sigma": values["conditions"][condition][1],
             "variants": {kind: _under_noise(arrays, condition, variant) for kind, variant in single.items()},
-            **dict.fromkeys(("best_pair", "best_control", "over_control")),
+            "best_pair": None,
+            "best_control": None,
+            "differences": {name: _plain(arrays[f"{NOISE}.{name}"][condition]) for name in paired},
         }
         if values["not_chosen"] is None:
             for name, array in (("best_pair", "best"), ("best_control", "control")):
                 variant = int(arrays[f"{NOISE}.{array}"][condition])
                 named = {"name": _name(values["variants"][variant])}
                 one[name] = named | _under_noise(arrays, condition, variant)
-            one["over_control"] = _plain(arrays[f"{NOISE}.over_control"][condition])
         found.append(one)
     return found
 

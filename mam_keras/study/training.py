@@ -75,7 +75,8 @@ def _train(config, directory, name):
         return None
     write_text(directory.fit_config(name), config.to_yaml())
     command = [sys.executable, "-m", "mam_keras.fit", directory.fit_config(name), "--run", run.path]
-    if run.config.exists() and configuration.load(run.config) != config:  # begun with other settings, never finished
+    if run.config.exists() and configuration.load(run.config) != config:
+        print("  begun with other settings and never finished: it begins anew", flush=True)
         command.append("--overwrite")
     with directory.fit_log(name).open("ab") as log:
         before = log.tell()

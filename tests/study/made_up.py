@@ -59,7 +59,7 @@ def robustness(identity, pair, offset, **others):
                 },
                 "best_pair": {"name": "(1, 4)", "value": around(pair - lost), "gain": around(pair - identity)},
                 "best_control": {"name": "offset", "value": around(offset - lost), "gain": around(offset - identity)},
-                "over_control": around(pair - offset),
+                "differences": {"over_control": around(pair - offset)},
             }
         )
     return found

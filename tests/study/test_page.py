@@ -178,13 +178,27 @@ def test_robustness_has_whatever_kinds_of_variants_the_runs_have(found):
     )
     (table,) = blocks(robust, Table)
     assert [row["automatic"] and row["automatic"].value for row in rows(table)] == [None, None, 0.8, 0.8 - 0.1]
+    assert [row["best pair less best control, in points"].value for row in rows(table)][:2] == [0.75 - 0.83] * 2
     (figure,) = blocks(robust, Figure)
     assert ">best control: balanced accuracy, %<" in figure.picture
 
 
+def test_differences_that_robustness_pairs_are_shown_by_the_names_of_their_variants():
+    one = made_up.run("papers", (0.9, 0.7, 0.5, 1.1, 9, 0.1), robustness=made_up.robustness(0.73, 0.75, 0.83))
+    for noise in one["robustness"]:
+        noise["differences"] |= {"pair_over_offset": [0.01, -0.01, 0.02], "automatic_over_control": [0.02, 0.01, 0.03]}
+    robust = section("robustness", made_up.study(one, chosen="papers"))
+    assert robust.summary[1].endswith(
+        "In balanced accuracy, pair less offset +1.0 points (-1.0 to +2.0), automatic less best control +2.0 points "
+        "(+1.0 to +3.0)."
+    )
+    (table,) = blocks(robust, Table)
+    assert rows(table)[0]["pair less offset, in points"] == Estimate(0.01, -0.01, 0.02)
+
+
 def test_without_anything_chosen_on_validation_there_is_no_best_pair(found):
     noise = [
-        one | dict.fromkeys(("best_pair", "best_control", "over_control")) for one in found["runs"][0]["robustness"]
+        one | {"best_pair": None, "best_control": None, "differences": {}} for one in found["runs"][0]["robustness"]
     ]
     plain = made_up.run("papers", (0.90, 0.73, 0.55, 1.1, 10, 0.01), robustness=noise)
     robust = section("robustness", made_up.study(plain, chosen="papers"))

@@ -135,6 +135,18 @@ def test_again_it_trains_and_computes_nothing_and_draws_the_same_page(found, fol
     assert (folder / "again/index.html").read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
 
 
+def test_a_finished_run_without_its_model_is_named(found, folder, directory, start):
+    run = directory.run("top")
+    run.model.rename(folder / "kept")
+    run.path.joinpath("analysis/measures.json").rename(folder / "measures.json")
+    process = start(folder, "study.yaml", "--set", "model.channels=5", "--out", "again")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.startswith("error: runs/small-study/top: expected a run that can be measured. Received: the run is")
+    (folder / "kept").rename(run.model)
+    (folder / "measures.json").rename(run.path / "analysis/measures.json")
+
+
 def test_a_wrong_study_ends_with_2_before_anything_is_loaded(folder, start):
     process = start(folder, "study.yaml", "--set", "model.chanels=5", "--run", "elsewhere")
     output, errors = process.communicate(timeout=60)

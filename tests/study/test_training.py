@@ -95,12 +95,13 @@ def test_a_finished_run_of_other_settings_is_refused_before_any_training(study, 
     assert [name for name, _ in fits] == ["papers", "few"]
 
 
-def test_an_unfinished_run_of_other_settings_begins_anew(study, fits):
+def test_an_unfinished_run_of_other_settings_begins_anew(study, fits, capsys):
     fits.codes = {"few": 1}
     study()
     fits.codes = {}
     directory = study(runs=RUNS | {"few": {"model.channels": 3}})
     assert fits[3:] == [("few", ["--overwrite"])]
+    assert "begun with other settings and never finished: it begins anew" in capsys.readouterr().out
     assert configuration.load(directory.run("few").config).model.channels == 3
 
 

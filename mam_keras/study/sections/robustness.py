@@ -20,16 +20,20 @@ def section(view):
     runs = view.having("robustness")
     if not runs:
         return Section("robustness", TITLE, "", reading, (Missing("No run has attribute heads."),))
-    return Section(
-        "robustness", TITLE, "", reading, (_figure(view, runs), _table(view, runs)), tuple(_summary(view, runs))
-    )
+    return Section("robustness", TITLE, "", reading, (_figure(view, runs), _table(view, runs)), tuple(_summary(view)))
 
 
 def _name(kind):
     return _NAMES.get(kind, kind.replace("_", " "))
 
 
-def _summary(view, runs):
+def _difference(name):
+    """Of two variants: X_over_Y."""
+    more, _, less = name.rpartition("over_")
+    return f"{_name(more.removesuffix('_') or 'best_pair')} less {'best control' if less == 'control' else _name(less)}"
+
+
+def _summary(view):
     steady = max(view.done, key=lambda one: one["validation"]["measures"]["noise_robustness"] or 0)
     most, base = (one["validation"]["measures"]["noise_robustness"] for one in (steady, view.baseline))
     if most is not None and base is not None:
@@ -53,14 +57,20 @@ def _sentence(one, noise, spoiled):
             which = _name(noise[key]["name"])
             which = which if which.startswith("(") else f"({which})"
             text += f", {wording.percent(estimate(noise[key]['value']))} {words} {which}"
-    if noise["over_control"] is None:
+    if "over_control" not in noise["differences"]:
         return f"{text}."
-    beyond = [estimate(each["over_control"]) for each in spoiled]
+    beyond = [estimate(each["differences"]["over_control"]) for each in spoiled]
     ahead, behind = (sum(wording.differs(gain) and sign * gain.value > 0 for gain in beyond) for sign in (1, -1))
-    return (
-        f"{text}. Of {wording.count(len(spoiled), 'sigma')} the pair is measurably ahead of the control at {ahead} and "
+    text += (
+        f". Of {wording.count(len(spoiled), 'sigma')} the pair is measurably ahead of the control at {ahead} and "
         f"behind at {behind}."
     )
+    others = [
+        f"{_difference(name)} {wording.points(estimate(numbers))}"
+        for name, numbers in noise["differences"].items()
+        if name != "over_control"
+    ]
+    return text + (f" In balanced accuracy, {', '.join(others)}." if others else "")
 
 
 def _table(view, runs):
@@ -72,17 +82,22 @@ def _table(view, runs):
         Column("its value", "percent"),
         Column("its gain over identity, in points", "percent"),
     ]
-    columns += [Column("best control"), Column("pair less best control, in points", "percent")]
+    columns.append(Column("best control"))
+    differences = list(
+        dict.fromkeys(name for one in runs for noise in one["robustness"] for name in noise["differences"])
+    )
+    columns += [Column(f"{_difference(name)}, in points", "percent") for name in differences]
     rows = []
     for one in runs:
         for noise in one["robustness"]:
             row = [view.name(one), noise["sigma"]]
-            row += [estimate(noise["variants"].get(kind, {"value": None})["value"]) for kind in kinds]
+            row += [estimate(noise["variants"][kind]["value"] if kind in noise["variants"] else None) for kind in kinds]
             pair, control = noise["best_pair"], noise["best_control"]
             row += (
                 [None] * 3 if pair is None else [_name(pair["name"]), estimate(pair["value"]), estimate(pair["gain"])]
             )
-            rows.append((*row, control and _name(control["name"]), estimate(noise["over_control"])))
+            row.append(None if control is None else _name(control["name"]))
+            rows.append((*row, *(estimate(noise["differences"].get(name)) for name in differences)))
     return Table(
         "robustness",
         "Balanced accuracy of every run under Gaussian noise on test: means over attributes, with 95 % intervals.",
