@@ -16,18 +16,9 @@ def run(study, directory, out=None):
     Args:
         out: the folder of the page; reports/<the study's name> when None.
 
-    Raises `UserError` for data without validation images, and whatever `training` raises; `RunError` where no run
-    completed, or not the baseline.
+    Raises what `train` and `analyse` raise.
     """
-    training.settle(study, directory)
-    failed = {}
-    if not all(directory.run(name).finished for name in study.configs):
-        _require_validation(study)
-        failed = training.train_missing(study, directory)
-    if len(failed) == len(study.configs):
-        raise RunError(f"none of {len(failed)} runs completed; the first failed: {next(iter(failed.values()))}")
-    if study.baseline in failed:
-        raise RunError(f"the baseline {study.baseline}, which all are compared with, failed: {failed[study.baseline]}")
+    failed = train(study, directory)
     runs = analyse(study, directory, [name for name in study.configs if name not in failed])
     found = results.collect(study, runs, failed)
     results.write(found, directory)
@@ -35,6 +26,24 @@ def run(study, directory, out=None):
     write_text(path, page(study, found, runs))
     print(f"\n{results.table(found)}\n{len(study.configs)} runs, {len(failed)} of which failed")
     print(f"Written: {directory.results}, {directory.table.name} there, and {path}")
+
+
+def train(study, directory) -> dict[str, str]:
+    """Trains what is missing; returns {run: why} of the runs that failed.
+
+    Raises `UserError` for data without validation images, and whatever `training` raises; `RunError` where no run
+    completed, or not the baseline.
+    """
+    training.settle(study, directory)
+    if all(directory.run(name).finished for name in study.configs):
+        return {}
+    _require_validation(study)
+    failed = training.train_missing(study, directory)
+    if len(failed) == len(study.configs):
+        raise RunError(f"none of {len(failed)} runs completed; the first failed: {next(iter(failed.values()))}")
+    if study.baseline in failed:
+        raise RunError(f"the baseline {study.baseline}, which all are compared with, failed: {failed[study.baseline]}")
+    return failed
 
 
 def _require_validation(study):
