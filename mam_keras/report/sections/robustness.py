@@ -31,15 +31,15 @@ _NAMES = {
     "adapted_offset": "batch statistics with offset",
     "multi_label": HEADS["multi_label"],
 }
-# The few lines of the overview: what they are called, colour, dash. Those that are drawn through have intervals
+# The lines of the overview: what they are called, colour, dash. Dashed are controls; drawn through have intervals
 _LINES = {
     "identity": ("identity", figures.INK, "-"),
     "best": ("best pair, chosen on validation", figures.COLORS[0], "-"),
     "automatic": ("automatic, by the image's noise", figures.COLORS[3], "-"),
-    "offset": ("control: identity with offsets", figures.COLORS[1], "--"),
-    "unmasked": ("control: a = 0", figures.COLORS[2], "--"),
-    "adapted": ("control: batch statistics", figures.COLORS[4], "--"),
-    "adapted_offset": ("control: batch statistics with offsets", figures.COLORS[4], "-."),
+    "offset": ("identity with offsets", figures.COLORS[1], "--"),
+    "unmasked": ("a = 0", figures.COLORS[2], "--"),
+    "adapted": ("batch statistics", figures.COLORS[4], "--"),
+    "adapted_offset": ("batch statistics with offsets", figures.COLORS[4], "-."),
     "multi_label": ("multi-label head", figures.COLORS[6], ":"),
 }
 # How a gain is made: what was chosen, and the differences that are all of it, its offsets, its transformation
@@ -354,8 +354,8 @@ def _overview(view):
         "robustness-overview",
         figures.svg(canvas, "robustness-overview"),
         "Means over the attributes under Gaussian noise on the prepared image; lines that are drawn through have 95 % "
-        "intervals. Sigma is the "
-        f"standard deviation, where black is 0 and white is 1. {GUESSING}",
+        "intervals, dashed ones are controls. Sigma is the standard deviation, where black is 0 and white is 1. "
+        f"{GUESSING}",
         "; ".join(_in_words(view, metric, view.noise) for metric in METRICS) + ".",
     )
 
@@ -484,7 +484,8 @@ def _corruptions(view):
     return Figure(
         "robustness-corruptions",
         figures.svg(canvas, "robustness-corruptions"),
-        f"Balanced accuracy under other corruptions; lines drawn through have 95 % intervals. {units}. {GUESSING}",
+        "Balanced accuracy under other corruptions; lines that are drawn through have 95 % intervals, dashed ones are "
+        f"controls. {units}. {GUESSING}",
         "The table below has the numbers." if view.chosen else f"{len(names)} diagrams.",
     )
 
