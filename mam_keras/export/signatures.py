@@ -31,10 +31,11 @@ def signatures(model, rule=None):
                                     that each image's noise chose; offsets of the logits are chosen with it
         classify_automatic_bytes    image_bytes -> the same, and valid
 
-    The last two are there with a rule, an `adaptation.Rule` of the model, whose numbers become constants. What a model does not have is not among its outputs; without attribute heads, only the first two are there. Heads
-    without masks take a and b, which then change nothing. All but `valid` are float32. A row is not valid, and NaN,
-    where the image cannot be read, a is not a number or negative or infinite, b is not a positive finite number, or
-    the pair is so large that the result is no number. `multi_label` and `reconstruction` do not depend on the pair, nor on offsets.
+    The last two are there with a rule, an `adaptation.Rule` of the model, whose numbers become constants. What a model
+    does not have is not among its outputs; without attribute heads, only the first two are there. Heads without masks
+    take a and b, which then change nothing. All but `valid` are float32. A row is not valid, and NaN, where the image
+    cannot be read, a is not a number or negative or infinite, b is not a positive finite number, or the pair is so
+    large that the result is no number. `multi_label` and `reconstruction` depend neither on the pair nor on offsets.
 
     Returns:
         {name: (function, list of `tf.TensorSpec`)}; functions take tensors in this order and return a dictionary.
