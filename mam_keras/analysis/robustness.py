@@ -233,19 +233,14 @@ def _scored(labels, answers, rates, weights, ranked_weights, units, variants, ch
     points, resampled = [], []
     for answer in answers:
         point, again = {}, {}
-        for metric, logits in answer.items():
+        for logits in {id(one): one for one in answer.values()}.values():
+            metrics = [metric for metric, one in answer.items() if one is logits]
             if isinstance(logits, int):
-                point[metric], again[metric] = points[logits][metric], resampled[logits][metric]
-            elif metric not in point:
-                same = [other for other, one in answer.items() if one is logits]
-                scorer = Scorer(labels, expit(logits), rates)
-                score, counted = scorer.count, [scorer.count(block) for block in weights]
-                blocks = dict.fromkeys(same, counted)
-                if "average_precision" in same:
-                    blocks["average_precision"], score = [scorer(block) for block in ranked_weights], scorer
-                once = score(np.ones((len(units), 1)))
-                point |= {one: once[one][0] for one in same}
-                again |= {one: np.concatenate([defined_mean(b[one]) for b in blocks[one]]) for one in same}
+                found = points[logits], resampled[logits]
+            else:
+                found = _score(Scorer(labels, expit(logits), rates), metrics, weights, ranked_weights)
+            point |= {metric: found[0][metric] for metric in metrics}
+            again |= {metric: found[1][metric] for metric in metrics}
         points.append(point)
         resampled.append(again)
     index, arrays = _indices(variants), {}
@@ -261,6 +256,16 @@ def _scored(labels, answers, rates, weights, ranked_weights, units, variants, ch
                 difference = means[at[one]] - means[at[other]], again[:, at[one]] - again[:, at[other]]
                 arrays[f"{metric}.{name}"] = estimates(*difference, units)
     return arrays
+
+
+def _score(scorer, metrics, weights, ranked_weights):
+    """{metric: (K,)}, and {metric: its means over attributes, one for each resample}."""
+    once, counted = np.ones((len(scorer.labels), 1)), [scorer.count(block) for block in weights]
+    blocks, score = dict.fromkeys(metrics, counted), scorer.count
+    if "average_precision" in metrics:  # which is slow
+        blocks["average_precision"], score = [scorer(block) for block in ranked_weights], scorer
+    point = {metric: values[0] for metric, values in score(once).items()}
+    return point, {m: np.concatenate([defined_mean(block[m]) for block in blocks[m]]) for m in metrics}
 
 
 def _indices(variants):
