@@ -28,8 +28,8 @@ DIFFERENCES = {
 
 
 def conditions(analysis):
-    """(corruption, severity) of every condition: noise of the sigmas of a `config.Analysis`, then all others."""
-    others = ((name, severity) for name, corruption in CORRUPTIONS.items() for severity in corruption.severities)
+    """(corruption, severity) of every condition of a `config.Analysis`: noise of its sigmas, then its corruptions."""
+    others = ((name, severity) for name in analysis.corruptions for severity in CORRUPTIONS[name].severities)
     return [*(("noise", sigma) for sigma in analysis.sigmas), *others]
 
 

@@ -39,7 +39,7 @@ def make_run(validation=True, analysis=(), data=(), sizes=(24, 12), batch_size=1
         splits["validation"] = Prepared(test.images[rows], test.ids[rows], test.labels[rows], None, ())
     changed = {
         "analysis": run.config.analysis.model_copy(
-            update={"sigmas": (0.0, 0.2), "pairs": PAIRS, "resamples": 30, **dict(analysis)}
+            update={"sigmas": (0.0, 0.2), "corruptions": ("blur",), "pairs": PAIRS, "resamples": 30, **dict(analysis)}
         ),
         "data": run.config.data.model_copy(update=dict(data)),
     }
@@ -54,11 +54,9 @@ def make_run(validation=True, analysis=(), data=(), sizes=(24, 12), batch_size=1
 
 
 @pytest.fixture(scope="module", autouse=True)
-def two_corruptions():
-    """Noise and blur are enough here. A run in memory keeps no adaptation: it is computed when asked for."""
-    few = {name: robustness.CORRUPTIONS[name] for name in ("noise", "blur")}
+def adaptations_are_computed():
+    """A run in memory keeps no adaptation: it is computed when asked for."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(robustness, "CORRUPTIONS", few)  # a dictionary of its own: putting items back reorders them
         patch.setattr(analysis, "result_of", lambda run, name: adaptation.compute(run))
         yield
 

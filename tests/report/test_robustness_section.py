@@ -111,6 +111,16 @@ def of(section, kind):
     return [one.name if hasattr(one, "name") else one.text for one in section.blocks if isinstance(one, kind)]
 
 
+def test_without_other_corruptions_there_is_nothing_of_them():
+    found = made_up()
+    noise = Result(
+        found.values | {"conditions": found.values["conditions"][: len(SIGMAS)]},
+        {name: array[: len(SIGMAS)] for name, array in found.arrays.items()},
+    )
+    made = robustness.section(SimpleNamespace(results={"robustness": noise}), [])
+    assert not [name for name in of(made, Figure) + of(made, Table) if name.endswith(("corruptions", "others"))]
+
+
 def test_figures_and_tables(usual):
     assert of(usual, Figure) == [
         "robustness-overview",

@@ -61,8 +61,10 @@ def section(run, others):
         blocks.append(_parts(view))
     if view.pairs:
         blocks += [_pairs(view), _gains(view)]
-    blocks += [_attributes(view), _corruptions(view)]
-    if view.chosen:
+    blocks.append(_attributes(view))
+    if view.others:
+        blocks.append(_corruptions(view))
+    if view.others and view.chosen:
         spoiled = [index for name in view.others for index in view.of(name)]
         blocks.append(_table(view, spoiled, "robustness-others", "Under other corruptions"))
     return Section("robustness", TITLE, "1905.02719, figure 5", _reading(view), tuple(blocks), tuple(_summary(view)))
