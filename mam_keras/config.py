@@ -139,6 +139,7 @@ class Training(Section):
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_epochs: NonNegative = 1.0  # the learning rate rises linearly from 0
     clip_norm: Positive | None = None  # of all gradients together
+    start_at_rates: bool = False  # heads' biases so that training begins at the attributes' rates (fit/start.py)
     early_stopping: Count | None = None  # epochs without a better validation loss; the best epoch's weights are kept
     precision: Literal["float32", "bfloat16"] = "float32"
     xla: Literal["auto", "on", "off"] = "auto"  # auto: the masked heads only, where it pays; on: the whole step
