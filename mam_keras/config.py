@@ -139,6 +139,7 @@ class Training(Section):
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_epochs: NonNegative = 1.0  # the learning rate rises linearly from 0
     clip_norm: Positive | None = None  # of all gradients together
+    start_at_rates: bool = False  # heads' biases so that training begins at the attributes' rates (fit/start.py)
     early_stopping: Count | None = None  # epochs without a better validation loss; the best epoch's weights are kept
     precision: Literal["float32", "bfloat16"] = "float32"
     xla: Literal["auto", "on", "off"] = "auto"  # auto: the masked heads only, where it pays; on: the whole step
@@ -165,6 +166,12 @@ class Analysis(Section):
         (a, b) for b in (0.5, 2.0, 4.0, 8.0) for a in (0.5, 1.0, 2.0)
     )  # (a, b) of the mask transformation, beside the identity, which is always there
     sigmas: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+    corruptions: tuple[Literal["blur", "jpeg", "occlusion", "brightness"], ...] = (
+        "blur",
+        "jpeg",
+        "occlusion",
+        "brightness",
+    )  # beside the noise
     clip: bool = True  # noisy images to [0, 1], as a camera or a file would
     examples: Annotated[int, Field(ge=1, le=48)] = 12  # images shown in the explorer
     subgroups: tuple[Text, ...] | None = None  # attributes to compare accuracy within; Male and Young where there are

@@ -23,6 +23,7 @@ ANALYSES = (
     "transformation",
     "examples",
     "reconstructions",
+    "adaptation",
     "robustness",
     "localisation",
     "faithfulness",

@@ -7,25 +7,34 @@ one corruption at a time, and keeps no image. Knows no page.
 import numpy as np
 from scipy.special import expit
 
-from mam_keras import thresholds
-from mam_keras.analysis.corruptions import CORRUPTIONS, corrupt
+from mam_keras.analysis import adaptation
+from mam_keras.analysis.adaptation import PAIRS, best_of, fit_offsets, look, scores_of_halves
+from mam_keras.analysis.corruptions import CORRUPTIONS
 from mam_keras.analysis.result import Result, Unavailable
 from mam_keras.evaluation import Scorer, defined_mean, estimates, resample_weights
 
 METRICS = ("accuracy", "balanced_accuracy", "average_precision")
 THRESHOLDED = METRICS[:2]  # what an offset of the logits can change
 RANKED_RESAMPLES = 200  # at most so many for average precision, which takes ten times as long as the others
-PAIRS, CONTROLS = ("identity", "pair"), ("unmasked", "offset")  # kinds of variants that stand for election
+CONTROLS = ("unmasked", "offset", "unmasked_offset", "adapted", "adapted_offset")  # that stand for election
+OFFSET_OF = {"offset": "identity", "unmasked_offset": "unmasked", "adapted_offset": "adapted"}
+# Differences of variants, each paired: what is compared, with what
+DIFFERENCES = {
+    "over_control": ("best", "control"),
+    "pair_over_offset": ("pair_offset", "offset"),
+    "automatic_over_offset": ("automatic", "automatic_offset"),
+    "automatic_over_control": ("automatic", "control"),
+}
 
 
 def conditions(analysis):
-    """(corruption, severity) of every condition: noise of the sigmas of a `config.Analysis`, then all others."""
-    others = ((name, severity) for name, corruption in CORRUPTIONS.items() for severity in corruption.severities)
+    """(corruption, severity) of every condition of a `config.Analysis`: noise of its sigmas, then its corruptions."""
+    others = ((name, severity) for name in analysis.corruptions for severity in CORRUPTIONS[name].severities)
     return [*(("noise", sigma) for sigma in analysis.sigmas), *others]
 
 
 def settings(config):
-    """The answer depends on the images, on what is done to them, on the pairs, and on the bootstrap."""
+    """The answer depends on the images, what is done to them, how many are seen at once, pairs and the bootstrap."""
     return {
         "split": config.analysis.split,
         "pairs": [list(pair) for pair in config.analysis.pairs],
@@ -33,6 +42,7 @@ def settings(config):
         "clip": config.analysis.clip,
         "resamples": config.analysis.resamples,
         "seed": config.seed,
+        "batch_size": config.evaluation.batch_size,  # of `adapted`
     }
 
 
@@ -45,12 +55,25 @@ def compute(run):
         pair         the same with masks transformed by a pair (a, b) of `analysis.pairs`
         unmasked     control: a = 0, without what the masks add
         multi_label  the multi-label head, on the same features
-        offset       control: the identity with one offset for each attribute and condition added to the logits. It is
-                     fitted on validation images under the same condition (`thresholds.fit`), for accuracy and for
-                     balanced accuracy each by itself, so that each metric is compared with the offsets that are best
-                     for it. It ranks images as the identity does: average precision is the same
+        adapted      control: the identity, with the statistics of batch normalisation taken from the spoiled images
+                     themselves, `evaluation.batch_size` of them at a time in the split's order, without their labels
+                     (`Network.answers_by_batch`); a batch of mixed conditions is not what is measured
+        offset, unmasked_offset, adapted_offset
+                     controls: identity, a = 0 and `adapted` with one offset for each attribute and condition added to
+                     the logits. It is fitted on validation images under the same condition
+                     (`adaptation.fit_offsets`), for accuracy and for balanced accuracy each by itself, so that each
+                     metric is compared with the offsets that are best for it. It ranks images as before: average
+                     precision is the same
+        pair_offset  of identity and pairs, each with offsets fitted likewise, the best on validation under the same
+                     condition: a transformation that has no gain from merely shifting the logits
+        automatic    pair and offsets that go with the noise level that the image itself shows (`adaptation.Rule`),
+                     whatever the condition is. One set of offsets, fitted for balanced accuracy: the other two metrics
+                     are of these very answers
+        automatic_offset
+                     the same rule with the identity's offsets, which transforms nothing
 
-    Without masks there are no pairs and no `unmasked`; where nothing can be chosen on validation, no `offset`.
+    Without masks there are no pairs, no `unmasked` and nothing made of them; `automatic` then has offsets alone.
+    Without batch normalisation nothing is `adapted`; where nothing can be chosen on validation, nothing has an offset.
 
     Returns:
         `Result` with the values `attributes` (their names), `images`, `groups` (people that are resampled, or None),
@@ -62,40 +85,51 @@ def compute(run):
             METRIC                (S, V, 3)  value and ends of its 95 % interval
             METRIC.gain           (S, V, 3)  less the identity's, paired
             METRIC.per_attribute  (S, V, K)
-            METRIC.validation     (S, V)     on validation, where the offsets were fitted on these very images
+            METRIC.validation     (S, V)     on validation, with offsets of the other half of the images
+                                             (`adaptation.scores_of_halves`); NaN of what stands for no election
             METRIC.best           (S,)       which of the pairs, identity included, is best there
+            METRIC.best_offset    (S,)       which is with its offsets: the pair of `pair_offset`
             METRIC.control        (S,)       which control is best there
             METRIC.over_control   (S, 3)     the best pair less the best control, paired
-            METRIC.offsets        (S, K)     of the logits; not for average precision
+            METRIC.pair_over_offset, METRIC.automatic_over_offset, METRIC.automatic_over_control
+                                  (S, 3)     pair_offset - offset, automatic - automatic_offset, automatic - best
+                                             control, paired, as far as they are there
+            METRIC.offsets        (S, K)     of the identity's logits; not for average precision
 
-        The last five are left out where nothing is chosen. NaN where a metric is undefined for every attribute.
+        All from METRIC.validation on are left out where nothing is chosen. NaN where a metric is undefined for every
+        attribute.
 
     Raises `Unavailable` where the network has no attribute heads, or the data no such split.
     """
-    config, rates = run.config, run.training_rates
+    config, rates, network = run.config, run.training_rates, run.network
     if not config.model.attribute_heads:
         raise Unavailable("the network has no attribute heads (model.attribute_heads is false)")
     images = run.images(config.analysis.split)
     if images is None:
         raise Unavailable(f"the data have no {config.analysis.split} split")
     not_chosen = _why_nothing_is_chosen(run)
-    validation = None if not_chosen else run.images("validation")
-    variants = _variants(run.network, config, with_offset=not not_chosen)
+    rule, validation = (None, None) if not_chosen else (adaptation.rule(run), run.images("validation"))
+    variants = _variants(network, config, not not_chosen)
     classify = _classifier(run, variants)
+    levels = None if not_chosen else adaptation.noise_levels(network)
     units = np.arange(len(images)) if images.groups is None else images.groups
     resamples = config.analysis.resamples, min(RANKED_RESAMPLES, config.analysis.resamples)
     weights = [list(resample_weights(units, count, config.seed)) for count in resamples]
     every, found = conditions(config.analysis), []
     for number, condition in enumerate(every, 1):
         label = f"Robustness {number}/{len(every)}"
-        chosen, offsets = {}, {}
+        chosen, offsets, looks = {}, {}, []
         if validation is not None:
-            logits = classify(validation, condition, f"{label}, validation")
-            offsets = {metric: fit_offsets(validation.labels, logits[0], metric) for metric in THRESHOLDED}
-            chosen = _choose(_scorers(validation.labels, logits, offsets, rates), variants, len(validation))
-        logits = classify(images, condition, f"{label}, {config.analysis.split}")
-        scored = _scored(_scorers(images.labels, logits, offsets, rates), *weights, units, chosen)
-        found.append(scored | chosen | {f"{metric}.offsets": values for metric, values in offsets.items()})
+            logits, *_ = classify(validation, condition, f"{label}, validation")
+            chosen = _choose(validation, logits, variants, rates, config.seed)
+            offsets = {
+                metric: [fit_offsets(validation.labels, one, metric) for one in logits] for metric in THRESHOLDED
+            }
+            looks = [levels]
+        logits, *noise = classify(images, condition, f"{label}, {config.analysis.split}", *looks)
+        answers = _answers(logits, variants, offsets, chosen, rule, *noise)
+        scored = _scored(images.labels, answers, rates, *weights, units, variants, chosen)
+        found.append(scored | chosen | {f"{metric}.offsets": values[0] for metric, values in offsets.items()})
     values = {
         "attributes": list(run.attributes),
         "images": len(images),
@@ -110,110 +144,133 @@ def compute(run):
     return Result(values, {name: np.array([one[name] for one in found]) for name in found[0]})
 
 
-def fit_offsets(labels, logits, metric):
-    """What to add to each attribute's logits so that answers at 0 are best by `metric`: (n, K) twice -> (K,).
-
-    0 for an attribute without a positive or without a negative image. Logits beyond 30 count as 30, so that there
-    is always a probability above the highest one.
-    """
-    fitted = thresholds.fit(labels, expit(np.clip(logits.astype(float), -30, 30)), metric)
-    return np.array([0.0 if threshold is None else np.log1p(-threshold) - np.log(threshold) for threshold in fitted])
-
-
 def _why_nothing_is_chosen(run):
-    if run.config.data.train_on_validation:
-        return "the model was trained on the validation images"
-    if run.config.analysis.split == "validation":
+    if run.config.analysis.split == "validation" and not run.config.data.train_on_validation:
         return "the validation images are the ones reported on here"
-    if "validation" not in run.source.splits:
-        return "the data have no validation split"
-    return None
+    return adaptation.why_nothing_is_chosen(run)
 
 
-def _variants(network, config, with_offset):
-    """In the order in which `_classifier` answers; the offset, which follows from the identity, last."""
-    identity = network.identity
-    pairs = [("identity", identity)]
-    if network.masked:
-        others = dict.fromkeys(pair for pair in config.analysis.pairs if pair != identity)
-        pairs += [*(("pair", pair) for pair in others), ("unmasked", (0.0, identity[1]))]
-    variants = [{"kind": kind, "a": a, "b": b} for kind, (a, b) in pairs]
-    single = [("multi_label", network.has_multi_label), ("offset", with_offset)]
-    return variants + [{"kind": kind} for kind, there in single if there]
+def _variants(network, config, fitted):
+    """First those that the network answers, in the order of `_classifier`, then what follows from them if `fitted`."""
+    variants = adaptation.variants(network, config)
+    answered = [("multi_label", network.has_multi_label), ("adapted", network.has_batch_normalization)]
+    variants += [{"kind": kind} for kind, there in answered if there]
+    kinds = [variant["kind"] for variant in variants]
+    following = [kind for kind, of in OFFSET_OF.items() if of in kinds]
+    following += [*(["pair_offset", "automatic_offset"] if "pair" in kinds else []), "automatic"]
+    return variants + [{"kind": kind} for kind in following if fitted]
 
 
 def _classifier(run, variants):
-    """A function that streams a split under a condition: `Prepared` -> logits float32 (variants but offset, n, K)."""
-    from mam_keras.analysis.network import stream
+    """A function as `adaptation.look` of a split under a condition; first come the logits, float32 (V', n, K).
 
+    They are of the V' variants that the network answers: all pairs from one look at the images, `adapted` from another.
+    """
     pairs = [(variant["a"], variant["b"]) for variant in variants if "a" in variant]
-    answer = run.network.answers_of_pairs(pairs)
+    answers = [run.network.answers_of_pairs(pairs)]
+    if any(variant["kind"] == "adapted" for variant in variants):
+        answers.append(run.network.answers_by_batch())
 
-    def classify(images, condition, label):
-        logits = []
-        for rows, batch in stream(images, run.config.evaluation.batch_size, label):
-            corrupted = corrupt(batch.numpy(), *condition, run.config.seed, rows.start, run.config.analysis.clip)
-            logits.append(answer(corrupted))
-        return np.concatenate(logits, axis=1)
+    def classify(images, condition, label, *looks):
+        found = look(run, images, condition, label, *answers, *looks)
+        return np.concatenate(found[: len(answers)]), *found[len(answers) :]
 
     return classify
 
 
-class _Shifted:
-    """Scores as `Scorer`, of logits to which each metric's own offsets have been added."""
+def _choose(validation, logits, variants, rates, seed):
+    """The arrays of one condition on validation: the means, and which variants are best by them."""
+    index = _indices(variants)
+    logits, arrays = logits.astype(float), {}
+    plain = [Scorer(validation.labels, expit(one), rates)(np.ones((len(validation), 1))) for one in logits]
+    for metric in METRICS:
+        means = np.full(len(variants), np.nan)
+        means[: len(logits)] = [defined_mean(score[metric][0]) for score in plain]
+        shifted = means
+        if metric in THRESHOLDED:
+            shifted = scores_of_halves(validation, logits, metric, rates, seed)
+        best = best_of(shifted[: len(logits)], variants[: len(logits)], PAIRS)
+        for kind, of in OFFSET_OF.items():
+            if kind in index:
+                means[index[kind]] = shifted[index[of]]
+        if "pair_offset" in index:
+            means[index["pair_offset"]] = shifted[best]
+        arrays |= {
+            f"{metric}.validation": means,
+            f"{metric}.best": best_of(means, variants, PAIRS),
+            f"{metric}.best_offset": best,
+            f"{metric}.control": best_of(means, variants, CONTROLS),
+        }
+    return arrays
 
-    def __init__(self, labels, logits, offsets, rates):
-        self.ranked = Scorer(labels, expit(logits), rates)
-        self.scorers = {metric: Scorer(labels, expit(logits + offset), rates) for metric, offset in offsets.items()}
 
-    def __call__(self, weights):
-        return self.count(weights) | {"average_precision": self.ranked(weights)["average_precision"]}
+def _answers(logits, variants, offsets, chosen, rule, noise=None):
+    """Every variant's logits by metric, float (n, K), or the variant whose value it shares, from those answered.
 
-    def count(self, weights):
-        return {metric: scorer.count(weights)[metric] for metric, scorer in self.scorers.items()}
+    Args:
+        logits: (V', n, K) of `_classifier`.
+        offsets: {metric: V' of (K,)}; empty where nothing is fitted.
+        chosen: of `_choose`.
+        rule, noise: the `adaptation.Rule` and the images' estimates (1, n); None where nothing is fitted.
+    """
+    index, logits = _indices(variants), logits.astype(float)
+    answers = [dict.fromkeys(METRICS, one) for one in logits]
+    for variant in variants[len(logits) :]:
+        kind = variant["kind"]
+        if kind in ("automatic", "automatic_offset"):
+            knots, rows = rule.knots(noise[0]), np.arange(logits.shape[1])
+            best, added = (0, rule.plain_offsets) if kind == "automatic_offset" else (rule.best[knots], rule.offsets)
+            answers.append(dict.fromkeys(METRICS, logits[best, rows] + added[knots]))
+            continue
+        of = {m: chosen[f"{m}.best_offset"] if kind == "pair_offset" else index[OFFSET_OF[kind]] for m in METRICS}
+        shifted = {metric: logits[of[metric]] + offsets[metric][of[metric]] for metric in THRESHOLDED}
+        answers.append(shifted | {"average_precision": of["average_precision"]})
+    return answers
 
 
-def _scorers(labels, logits, offsets, rates):
-    """Every variant's `Scorer`, one after the other."""
-    for one in logits.astype(float):
-        yield Scorer(labels, expit(one), rates)
-    if offsets:
-        yield _Shifted(labels, logits[0].astype(float), offsets, rates)
-
-
-def _scored(scorers, weights, ranked_weights, units, chosen):
+def _scored(labels, answers, rates, weights, ranked_weights, units, variants, chosen):
     """The arrays of one condition on the analysed split; `weights` are resamples, `ranked_weights` fewer of them."""
     points, resampled = [], []
-    for scorer in scorers:
-        points.append(scorer(np.ones((len(units), 1))))
-        counted, ranked = [scorer.count(block) for block in weights], [scorer(block) for block in ranked_weights]
-        blocks = dict.fromkeys(THRESHOLDED, counted) | {"average_precision": ranked}
-        resampled.append({m: np.concatenate([defined_mean(block[m]) for block in blocks[m]]) for m in METRICS})
-    arrays = {}
+    for answer in answers:
+        point, again = {}, {}
+        for logits in {id(one): one for one in answer.values()}.values():
+            metrics = [metric for metric, one in answer.items() if one is logits]
+            if isinstance(logits, int):
+                found = points[logits], resampled[logits]
+            else:
+                found = _score(Scorer(labels, expit(logits), rates), metrics, weights, ranked_weights)
+            point |= {metric: found[0][metric] for metric in metrics}
+            again |= {metric: found[1][metric] for metric in metrics}
+        points.append(point)
+        resampled.append(again)
+    index, arrays = _indices(variants), {}
     for metric in METRICS:
-        values = np.concatenate([point[metric] for point in points])
+        values = np.stack([point[metric] for point in points])
         means, again = defined_mean(values), np.stack([one[metric] for one in resampled], axis=-1)
         arrays[metric] = estimates(means, again, units)
         arrays[f"{metric}.gain"] = estimates(means - means[0], again - again[:, :1], units)
         arrays[f"{metric}.per_attribute"] = values
-        if chosen:
-            best, control = chosen[f"{metric}.best"], chosen[f"{metric}.control"]
-            difference = means[best] - means[control], again[:, best] - again[:, control]
-            arrays[f"{metric}.over_control"] = estimates(*difference, units)
+        at = index | {name: chosen[f"{metric}.{name}"] for name in ("best", "control") if chosen}
+        for name, (one, other) in DIFFERENCES.items():
+            if one in at and other in at:
+                difference = means[at[one]] - means[at[other]], again[:, at[one]] - again[:, at[other]]
+                arrays[f"{metric}.{name}"] = estimates(*difference, units)
     return arrays
 
 
-def _choose(scorers, variants, count):
-    """The arrays of one condition on `count` validation images: the means, and which variants are best by them."""
-    points = [scorer(np.ones((count, 1))) for scorer in scorers]
-    arrays = {}
-    for metric in METRICS:
-        means = np.array([defined_mean(point[metric][0]) for point in points])
-        arrays[f"{metric}.validation"] = means
-        for name, kinds in (("best", PAIRS), ("control", CONTROLS)):
-            standing = [index for index, variant in enumerate(variants) if variant["kind"] in kinds]
-            arrays[f"{metric}.{name}"] = standing[np.argmax(np.nan_to_num(means[standing]))]
-    return arrays
+def _score(scorer, metrics, weights, ranked_weights):
+    """{metric: (K,)}, and {metric: its means over attributes, one for each resample}."""
+    once, counted = np.ones((len(scorer.labels), 1)), [scorer.count(block) for block in weights]
+    blocks, score = dict.fromkeys(metrics, counted), scorer.count
+    if "average_precision" in metrics:  # which is slow
+        blocks["average_precision"], score = [scorer(block) for block in ranked_weights], scorer
+    point = {metric: values[0] for metric, values in score(once).items()}
+    return point, {m: np.concatenate([defined_mean(block[m]) for block in blocks[m]]) for m in metrics}
+
+
+def _indices(variants):
+    """{kind: index of the variant}, of kinds that are there once (else of the last)."""
+    return {variant["kind"]: index for index, variant in enumerate(variants)}
 
 
 def _guess(labels, rates):

@@ -21,6 +21,8 @@ def describe(config, directory, model):
          "transformation": {"family": name, "identity": [a, b]}, or null where there are no masks,
          "thresholds": {"default": 0.5, "note": text, "fitted": {OUTPUT: K numbers or nulls}, or null}}
 
+    An export adds {"automatic": what `describe_rule` says, or null}.
+
     Raises `UserError` where a file of the run is not what `fit` writes, or nothing names the attributes.
     """
     layers = {layer.name: layer for layer in model.layers}
@@ -40,6 +42,24 @@ def describe(config, directory, model):
         },
         "transformation": family and {"family": family, "identity": list(FAMILIES[family].identity)},
         "thresholds": {"default": evaluation.THRESHOLD, **_fitted(config, directory.predictions, heads)},
+    }
+
+
+def describe_rule(rule):
+    """What `classify_automatic` does, from an `adaptation.Rule`: of J levels of noise, by rising sigma,
+
+    {"note": text, "sigmas": J numbers, "levels": J numbers, the estimates, "boundaries": J - 1 estimates,
+     "pairs": J of [a, b], "offsets": J of K numbers, added to the logits}
+    """
+    return {
+        "note": "an image gets the pair and offsets of the level that its own estimated noise is nearest to; chosen on "
+        "validation images under Gaussian noise of these sigmas, for the highest balanced accuracy at the default "
+        "threshold",
+        "sigmas": rule.sigmas.tolist(),
+        "levels": rule.levels.tolist(),
+        "boundaries": rule.boundaries.tolist(),
+        "pairs": rule.pairs.tolist(),
+        "offsets": rule.offsets.tolist(),
     }
 
 

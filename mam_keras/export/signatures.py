@@ -7,10 +7,11 @@ import keras
 import tensorflow as tf
 
 from mam_keras.data.decoding import decode_batch
+from mam_keras.model.noise import noise_level
 from mam_keras.model.transformation import FAMILIES
 
 
-def signatures(model):
+def signatures(model, rule=None):
     """The signatures of a model of `model.build`, N images at a time, S the side of an image:
 
         serving_default             image uint8 (N, S, S, 3), prepared
@@ -25,11 +26,16 @@ def signatures(model):
                                     reconstruction (N, S, S, 3)
         classify_transformed_bytes  image_bytes, a, b -> as without _bytes
         explain_bytes
+        classify_automatic          image
+                                    -> probabilities, multi_label, noise (N,), the estimate, and a, b (N,), the pair
+                                    that each image's noise chose; offsets of the logits are chosen with it
+        classify_automatic_bytes    image_bytes -> the same, and valid
 
-    What a model does not have is not among its outputs; without attribute heads, only the first two are there. Heads
-    without masks take a and b, which then change nothing. All but `valid` are float32. A row is not valid, and NaN,
-    where the image cannot be read, a is not a number or negative or infinite, b is not a positive finite number, or
-    the pair is so large that the result is no number. `multi_label` and `reconstruction` do not depend on the pair.
+    The last two are there with a rule, an `adaptation.Rule` of the model, whose numbers become constants. What a model
+    does not have is not among its outputs; without attribute heads, only the first two are there. Heads without masks
+    take a and b, which then change nothing. All but `valid` are float32. A row is not valid, and NaN, where the image
+    cannot be read, a is not a number or negative or infinite, b is not a positive finite number, or the pair is so
+    large that the result is no number. `multi_label` and `reconstruction` depend neither on the pair nor on offsets.
 
     Returns:
         {name: (function, list of `tf.TensorSpec`)}; functions take tensors in this order and return a dictionary.
@@ -49,6 +55,17 @@ def signatures(model):
         for name, answer in (("classify_transformed", answers.classify_transformed), ("explain", answers.explain)):
             found[name] = (_of_images(answer, answers.identity), [image, a, b])
             found[f"{name}_bytes"] = (_of_bytes(answer, answers.identity, size), [image_bytes, a, b])
+    if rule is not None:
+
+        def classify_automatic(image):
+            return answers.classify_automatic(image, rule)
+
+        def classify_automatic_bytes(image_bytes):
+            images, valid = decode_batch(image_bytes, size)
+            return _blank(classify_automatic(images), valid)
+
+        found["classify_automatic"] = (classify_automatic, [image])
+        found["classify_automatic_bytes"] = (classify_automatic_bytes, [image_bytes])
     return found
 
 
@@ -82,6 +99,16 @@ class _Answers:
         outputs = self._extractor(_scaled(images), training=False)
         scores = self.heads.scores(outputs.pop("features"), a, b)
         return {"probabilities": self._probabilities(self._logits(scores)), **outputs}
+
+    def classify_automatic(self, images, rule):
+        scaled = _scaled(images)
+        noise = noise_level(scaled)
+        knots = tf.reduce_sum(tf.cast(noise[:, None] >= tf.constant(rule.boundaries), tf.int32), axis=1)
+        a, b = tf.unstack(tf.gather(tf.constant(rule.pairs), knots), axis=1)
+        outputs = self._extractor(scaled, training=False)
+        logits = self._logits(self.heads.scores(outputs.pop("features"), a, b))
+        shifted = logits + tf.gather(tf.constant(rule.offsets), knots)
+        return {"probabilities": self._probabilities(shifted), **outputs, "noise": noise, "a": a, "b": b}
 
     def explain(self, images, a, b):
         outputs = self._explainer(_scaled(images), training=False)

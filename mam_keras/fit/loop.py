@@ -19,6 +19,7 @@ from mam_keras.data.augmentation import Augmentation
 from mam_keras.data.pipeline import ordered_batches, training_batches
 from mam_keras.errors import RunError
 from mam_keras.fit import checkpoint
+from mam_keras.fit.start import start_at_rates
 from mam_keras.fit.strategy import from_chief, gather, is_chief
 from mam_keras.model import parts
 from mam_keras.model.assembly import reconstruction_divisor
@@ -116,6 +117,8 @@ class Trainer:
         self.model.stop_training = False
         callbacks.on_train_begin()
         first = self._resume(directory, callbacks)
+        if settings.start_at_rates and first == 0:
+            start_at_rates(self.model, self._training_batches(train, 0), train.labels.mean(axis=0), self.strategy)
         for epoch in range(first, settings.epochs):
             patience = settings.early_stopping
             if self.model.stop_training or (patience and self.history and self._epochs_since_best() >= patience):

@@ -6,15 +6,27 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from mam_keras import evaluation, thresholds
-from mam_keras.analysis import robustness
+from mam_keras import analysis, evaluation, thresholds
+from mam_keras.analysis import adaptation, robustness
 from mam_keras.analysis.corruptions import corrupt
 from mam_keras.analysis.result import Unavailable
 from mam_keras.data.pipeline import Prepared
+from mam_keras.model.noise import noise_level
 from tests.analysis import untrained
 
 PAIRS = ((0.5, 2.0), (2.0, 0.5), (1.0, 1.0), (2.0, 3.0))  # the identity among them
 GROUPS = np.repeat(np.arange(8), 3)
+OTHERS = (  # variants, from number 5 on
+    "multi_label",
+    "adapted",
+    "offset",
+    "unmasked_offset",
+    "adapted_offset",
+    "pair_offset",
+    "automatic_offset",
+    "automatic",
+)
+MULTI_LABEL, ADAPTED, OFFSET, UNMASKED_OFFSET, ADAPTED_OFFSET, PAIR_OFFSET, AUTOMATIC_OFFSET, AUTOMATIC = range(5, 13)
 
 
 def make_run(validation=True, analysis=(), data=(), sizes=(24, 12), batch_size=12, **arguments):
@@ -27,7 +39,7 @@ def make_run(validation=True, analysis=(), data=(), sizes=(24, 12), batch_size=1
         splits["validation"] = Prepared(test.images[rows], test.ids[rows], test.labels[rows], None, ())
     changed = {
         "analysis": run.config.analysis.model_copy(
-            update={"sigmas": (0.0, 0.2), "pairs": PAIRS, "resamples": 30, **dict(analysis)}
+            update={"sigmas": (0.0, 0.2), "corruptions": ("blur",), "pairs": PAIRS, "resamples": 30, **dict(analysis)}
         ),
         "data": run.config.data.model_copy(update=dict(data)),
     }
@@ -42,11 +54,10 @@ def make_run(validation=True, analysis=(), data=(), sizes=(24, 12), batch_size=1
 
 
 @pytest.fixture(scope="module", autouse=True)
-def two_corruptions():
-    """Noise and blur are enough here."""
-    few = {name: robustness.CORRUPTIONS[name] for name in ("noise", "blur")}
+def adaptations_are_computed():
+    """A run in memory keeps no adaptation: it is computed when asked for."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(robustness, "CORRUPTIONS", few)  # a dictionary of its own: putting items back reorders them
+        patch.setattr(analysis, "result_of", lambda run, name: adaptation.compute(run))
         yield
 
 
@@ -75,7 +86,7 @@ def means(run, split, logits):
 
 def test_variants_and_conditions(found):
     kinds = [variant["kind"] for variant in found.values["variants"]]
-    assert kinds == ["identity", "pair", "pair", "pair", "unmasked", "multi_label", "offset"]
+    assert kinds == ["identity", "pair", "pair", "pair", "unmasked", *OTHERS]
     pairs = [(variant["a"], variant["b"]) for variant in found.values["variants"][:5]]
     assert pairs == [(1, 1), (0.5, 2), (2, 0.5), (2, 3), (0, 1)]
     assert found.values["conditions"][:3] == [["noise", 0.0], ["noise", 0.2], ["blur", 0.015]]
@@ -99,54 +110,170 @@ def test_what_is_chosen_on_validation(found):
     for metric in robustness.METRICS:
         validation = found.arrays[f"{metric}.validation"]
         np.testing.assert_array_equal(found.arrays[f"{metric}.best"], validation[:, :4].argmax(axis=1))
-        controls = validation[:, [4, 6]]
-        np.testing.assert_array_equal(found.arrays[f"{metric}.control"], np.array([4, 6])[controls.argmax(axis=1)])
+        standing = np.array([4, ADAPTED, OFFSET, UNMASKED_OFFSET, ADAPTED_OFFSET])
+        best = found.arrays[f"{metric}.control"], found.arrays[f"{metric}.validation"][:, standing].max(axis=1)
+        np.testing.assert_array_equal(validation[range(len(validation)), best[0]], best[1])
+        assert set(best[0]) <= set(standing)
+        assert np.isnan(validation[:, [AUTOMATIC_OFFSET, AUTOMATIC]]).all()
     assert any(found.arrays[f"{metric}.best"].any() for metric in robustness.METRICS)  # not the identity alone
 
 
+def halved_mean(run, logits, metric):
+    """With offsets of the other half, plainly: one half fitted, the other answered, and the reverse."""
+    images = run.images("validation")
+    permuted = np.random.default_rng(run.config.seed).permutation(len(images))
+    halves = [np.flatnonzero(permuted < len(images) / 2), np.flatnonzero(permuted >= len(images) / 2)]
+    shifted = logits.copy()
+    for half, other in (halves, halves[::-1]):
+        shifted[half] += adaptation.fit_offsets(images.labels[other], logits[other], metric)
+    return means(run, "validation", shifted)[metric]
+
+
 @pytest.mark.parametrize("metric", robustness.THRESHOLDED)
-def test_the_offsets_are_fitted_on_validation_for_the_metric(run, found, metric):
+def test_offsets_are_fitted_on_validation_for_the_metric_and_compared_by_halves(run, found, metric):
     condition, what = 1, found.values["conditions"][1]
-    logits, labels = plain_logits(run, "validation", what, (1.0, 1.0)), run.images("validation").labels
-    fitted = thresholds.fit(labels, expit(logits), metric)
-    offsets = found.arrays[f"{metric}.offsets"][condition]
-    np.testing.assert_allclose(expit(-offsets), fitted, rtol=1e-4)
-    best = [(labels == (logits + step >= 0)).mean() for step in np.linspace(-20, 20, 4001)]
-    if metric == "accuracy":
-        assert found.arrays["accuracy.validation"][condition, 6] >= max(best)
-    test = plain_logits(run, "test", what, (1.0, 1.0))
-    assert found.arrays[metric][condition, 6, 0] == pytest.approx(means(run, "test", test + offsets)[metric])
+    pairs = [(variant["a"], variant["b"]) for variant in found.values["variants"][:5]]
+    logits = [plain_logits(run, "validation", what, pair) for pair in pairs]
+    labels, offsets = run.images("validation").labels, found.arrays[f"{metric}.offsets"][condition]
+    np.testing.assert_allclose(expit(-offsets), thresholds.fit(labels, expit(logits[0]), metric), rtol=1e-4)
+    compared = [halved_mean(run, one, metric) for one in logits]
+    validation, best = found.arrays[f"{metric}.validation"][condition], int(np.argmax(compared[:4]))
+    np.testing.assert_allclose(
+        validation[[OFFSET, UNMASKED_OFFSET, PAIR_OFFSET]], [compared[0], compared[4], compared[best]]
+    )
+    assert found.arrays[f"{metric}.best_offset"][condition] == best
+    for index, of in ((OFFSET, 0), (UNMASKED_OFFSET, 4), (PAIR_OFFSET, best)):
+        test = plain_logits(run, "test", what, pairs[of]) + adaptation.fit_offsets(labels, logits[of], metric)
+        assert found.arrays[metric][condition, index, 0] == pytest.approx(means(run, "test", test)[metric])
+
+
+def test_the_automatic_choice_follows_the_noise_of_each_image(run, found):
+    """The rule written out: the median of the estimates on validation, halfway boundaries, pair and offsets."""
+    labels, choices = run.images("validation").labels, []
+    pairs = [(variant["a"], variant["b"]) for variant in found.values["variants"][:4]]
+    for sigma in run.config.analysis.sigmas:
+        logits = [plain_logits(run, "validation", ("noise", sigma), pair) for pair in pairs]
+        best = int(np.argmax([halved_mean(run, one, "balanced_accuracy") for one in logits]))
+        offsets = [adaptation.fit_offsets(labels, logits[index], "balanced_accuracy") for index in (best, 0)]
+        choices.append((np.median(levels(run, "validation", ("noise", sigma))), pairs[best], *offsets))
+    boundary, chosen = (choices[0][0] + choices[1][0]) / 2, set()
+    for condition, what in enumerate(found.values["conditions"]):
+        nearest = (levels(run, "test", what) >= boundary).astype(int)
+        chosen |= set(nearest)
+        for index, pair, offsets in ((AUTOMATIC, 1, 2), (AUTOMATIC_OFFSET, None, 3)):
+            answers = [
+                plain_logits(run, "test", what, one[pair] if pair else (1.0, 1.0)) + one[offsets] for one in choices
+            ]
+            expected = means(run, "test", np.where(nearest[:, None], answers[1], answers[0]))
+            for metric in robustness.METRICS:
+                assert found.arrays[metric][condition, index, 0] == pytest.approx(expected[metric], abs=1e-12)
+    assert chosen == {0, 1}
+
+
+def levels(run, split, condition):
+    return noise_level(corrupt(run.images(split).images.astype(np.float32) / np.float32(255), *condition, 0, 0)).numpy()
 
 
 def test_offsets_leave_average_precision_as_it_is(found):
     precision = found.arrays["average_precision"]
-    np.testing.assert_array_equal(precision[:, 6], precision[:, 0])
-    np.testing.assert_array_equal(found.arrays["average_precision.gain"][:, 6], 0)
+    for index, of in ((OFFSET, 0), (UNMASKED_OFFSET, 4), (ADAPTED_OFFSET, ADAPTED)):
+        np.testing.assert_array_equal(precision[:, index], precision[:, of])
+    np.testing.assert_array_equal(found.arrays["average_precision.gain"][:, OFFSET], 0)
+    best = found.arrays["average_precision.best"]
+    np.testing.assert_array_equal(precision[:, PAIR_OFFSET], precision[range(len(best)), best])
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_adapted_is_the_network_with_the_statistics_of_the_batch(run, found, split):
+    """Layer by layer in NumPy's float64, with the moments of these images."""
+    key = "{}.validation" if split == "validation" else "{}"
+    for condition in (0, 1):
+        logits = adapted_logits(run, split, found.values["conditions"][condition])
+        expected = means(run, split, logits)
+        for metric in robustness.METRICS:
+            value = found.arrays[key.format(metric)][condition, ADAPTED]
+            assert (value if split == "validation" else value[0]) == pytest.approx(expected[metric], abs=1e-12)
+
+
+def adapted_logits(run, split, condition, batch_size=12):
+    network, images = run.network, run.images(split).images.astype(np.float32) / np.float32(255)
+    layers, logits = {layer.name: layer for layer in network.model.layers}, []
+    for start in range(0, len(images), batch_size):
+        values = corrupt(images[start : start + batch_size], *condition, run.config.seed, start)
+        for name in ("front_end.1", "context.1"):
+            values = np.asarray(layers[name](values), float)
+            layer = layers[f"{name}.normalization"]
+            mean, variance = values.mean(axis=(0, 1, 2)), values.var(axis=(0, 1, 2))
+            values = (values - mean) / np.sqrt(variance + layer.epsilon) * layer.gamma.numpy() + layer.beta.numpy()
+            values = np.maximum(values, 0).astype(np.float32)
+        logits.append(network.logits(network.heads.scores(values, *network.identity)))
+    return np.concatenate(logits).astype(float)
+
+
+def test_looking_by_batch_changes_no_weight(run):
+    network, images = run.network, run.images("test").images.astype(np.float32) / np.float32(255)
+    before = [weight.numpy() for weight in network.model.weights]
+    usual = network.features(images).numpy()
+    answer = network.answers_by_batch()
+    logits = answer(images)
+    assert logits.shape == (1, 24, 3) and logits.dtype == np.float32
+    for weight, value in zip(network.model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), value, err_msg=weight.path)
+    np.testing.assert_array_equal(network.features(images), usual)
+    other = answer(np.concatenate([images[:1], images[1:] / 2]))[0, 0]
+    assert np.abs(other - logits[0, 0]).max() > 1e-3  # the company it is in matters
+
+
+def variant_logits(run, found, split, condition, metric, index):
+    """Of one variant, whatever it is made of, under a condition; not of the automatic ones."""
+    what, kinds = found.values["conditions"][condition], ["identity", "pair", "pair", "pair", "unmasked", *OTHERS]
+    if kinds[index] == "pair_offset":
+        of = found.arrays[f"{metric}.best_offset"][condition]
+    else:
+        of = {OFFSET: 0, UNMASKED_OFFSET: 4, ADAPTED_OFFSET: ADAPTED}.get(index)
+    if of is not None:
+        validation = variant_logits(run, found, "validation", condition, metric, of)
+        offsets = adaptation.fit_offsets(run.images("validation").labels, validation, metric)
+        return variant_logits(run, found, split, condition, metric, of) + offsets
+    if index == ADAPTED:
+        return adapted_logits(run, split, what)
+    variant = found.values["variants"][index]
+    return plain_logits(run, split, what, (variant["a"], variant["b"]))
 
 
 def test_differences_are_paired_and_intervals_resample_people(run, found):
     condition, metric = 1, "balanced_accuracy"
     labels, rates = run.images("test").labels, run.training_rates
     best, control = (found.arrays[f"{metric}.{name}"][condition] for name in ("best", "control"))
-    scores = []
-    for index in (0, best, control):
-        pair = found.values["variants"][index if index < 5 else 0]
-        logits = plain_logits(run, "test", found.values["conditions"][condition], (pair["a"], pair["b"]))
-        if index == 6:
-            logits = logits + found.arrays[f"{metric}.offsets"][condition]
-        resampled = []
+    scores = {}
+    for index in {0, best, control, OFFSET, PAIR_OFFSET, ADAPTED_OFFSET}:
+        logits, resampled = variant_logits(run, found, "test", condition, metric, index), []
         for block in evaluation.resample_weights(GROUPS, 30, run.config.seed):
             for weights in block.T.astype(int):
                 rows = np.repeat(np.arange(24), weights)
                 resampled.append(np.nanmean(evaluation.metrics(labels[rows], expit(logits[rows]), rates)[metric]))
-        scores.append([np.nanmean(evaluation.metrics(labels, expit(logits), rates)[metric]), *resampled])
-    identity, best_scores, control_scores = np.array(scores)
+        scores[index] = np.array([means(run, "test", logits)[metric], *resampled])
     for key, expected in (
-        (found.arrays[metric][condition, best], best_scores),
-        (found.arrays[f"{metric}.gain"][condition, best], best_scores - identity),
-        (found.arrays[f"{metric}.over_control"][condition], best_scores - control_scores),
+        (found.arrays[metric][condition, best], scores[best]),
+        (found.arrays[metric][condition, ADAPTED_OFFSET], scores[ADAPTED_OFFSET]),
+        (found.arrays[f"{metric}.gain"][condition, best], scores[best] - scores[0]),
+        (found.arrays[f"{metric}.gain"][condition, OFFSET], scores[OFFSET] - scores[0]),
+        (found.arrays[f"{metric}.over_control"][condition], scores[best] - scores[control]),
+        (found.arrays[f"{metric}.pair_over_offset"][condition], scores[PAIR_OFFSET] - scores[OFFSET]),
     ):
         np.testing.assert_allclose(key, [expected[0], *np.percentile(expected[1:], (2.5, 97.5))], atol=1e-12)
+
+
+def test_the_parts_of_a_gain_add_up(found):
+    for metric in robustness.METRICS:
+        value, gain = found.arrays[metric][..., 0], found.arrays[f"{metric}.gain"][..., 0]
+        control = value[range(len(value)), found.arrays[f"{metric}.control"]]
+        for name, difference in (
+            ("pair_over_offset", gain[:, PAIR_OFFSET] - gain[:, OFFSET]),
+            ("automatic_over_offset", gain[:, AUTOMATIC] - gain[:, AUTOMATIC_OFFSET]),
+            ("automatic_over_control", value[:, AUTOMATIC] - control),
+        ):
+            np.testing.assert_allclose(found.arrays[f"{metric}.{name}"][:, 0], difference, atol=1e-12)
 
 
 def test_per_attribute_and_guess(run, found):
@@ -164,7 +291,7 @@ def test_per_attribute_and_guess(run, found):
 def test_fitted_offsets_by_hand():
     labels = np.array([[0, 0, 1, 1], [0, 0, 0, 1], [1, 1, 1, 1]], bool).T
     logits = np.array([[-4, -2, -1, 3], [-3, -2, 2, 1], [-1, 0, 1, 2]], float).T
-    by_accuracy, by_recalls = (robustness.fit_offsets(labels, logits, metric) for metric in robustness.THRESHOLDED)
+    by_accuracy, by_recalls = (adaptation.fit_offsets(labels, logits, metric) for metric in robustness.THRESHOLDED)
     # 1: the threshold lies between -2 and -1. 2: "never" is right in 3/4, and so is "from 1 on", which comes nearest to
     # probability 1/2 with (1 + -2) / 2 in probabilities. 3: of one class, left as it is.
     middle = (expit(-2) + expit(-1)) / 2
@@ -175,15 +302,19 @@ def test_fitted_offsets_by_hand():
 
 def test_a_logit_beyond_all_numbers_can_still_be_refused():
     labels, logits = np.array([[0, 0, 1]], bool).T, np.array([[60.0, 50.0, 45.0]]).T
-    offset = robustness.fit_offsets(labels, logits, "accuracy")
+    offset = adaptation.fit_offsets(labels, logits, "accuracy")
     assert np.isfinite(offset).all()
 
 
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["images", "people"])
 def test_the_same_whatever_the_batches(groups):
     parts, whole = (
-        robustness.compute(make_run(analysis={"pairs": PAIRS[:1]}, groups=groups, batch_size=size)) for size in (7, 24)
+        robustness.compute(
+            make_run(analysis={"pairs": PAIRS[:1]}, groups=groups, batch_size=size, normalization="group")
+        )
+        for size in (8, 24)
     )
+    assert "adapted" not in [variant["kind"] for variant in parts.values["variants"]]  # which batches do change
     for name, array in parts.arrays.items():
         np.testing.assert_allclose(array, whole.arrays[name], atol=1e-5)
 
@@ -192,7 +323,7 @@ def test_the_identity_gives_the_models_own_predictions(trained):
     """And so does the multi-label head; noise of sigma 0 is none."""
     variants = [{"kind": "identity", "a": 1.0, "b": 1.0}, {"kind": "unmasked", "a": 0.0, "b": 1.0}]
     for split in ("test", "validation"):
-        logits = robustness._classifier(trained, variants)(trained.images(split), ("noise", 0.0), "")
+        (logits,) = robustness._classifier(trained, variants)(trained.images(split), ("noise", 0.0), "")
         predictions = trained.predictions(split)
         assert list(predictions.ids) == list(trained.images(split).ids)
         np.testing.assert_allclose(expit(logits[0]), predictions.probabilities["attributes"], atol=1e-6)
@@ -209,10 +340,12 @@ def test_every_kind_of_network(model):
             assert found.arrays[metric][0, index, 0] == pytest.approx(expected[metric], abs=1e-12)
 
 
-def test_without_masks_the_offset_is_the_only_control():
+def test_without_masks_there_is_nothing_but_offsets_and_statistics():
     found = robustness.compute(make_run(masks="none", multi_label_head=False))
-    assert [variant["kind"] for variant in found.values["variants"]] == ["identity", "offset"]
-    assert set(found.arrays["accuracy.best"]) == {0} and set(found.arrays["accuracy.control"]) == {1}
+    kinds = [variant["kind"] for variant in found.values["variants"]]
+    assert kinds == ["identity", "adapted", "offset", "adapted_offset", "automatic"]
+    assert set(found.arrays["accuracy.best"]) == {0} and set(found.arrays["accuracy.control"]) <= {1, 2, 3}
+    assert "accuracy.pair_over_offset" not in found.arrays and "accuracy.automatic_over_control" in found.arrays
 
 
 NOTHING_CHOSEN = {
@@ -227,7 +360,8 @@ def test_nothing_is_chosen_where_it_may_not_be(reason):
     run = make_run(**NOTHING_CHOSEN[reason])
     found = robustness.compute(run)
     assert found.values["not_chosen"] == reason and found.values["validation_images"] is None
-    assert "offset" not in [variant["kind"] for variant in found.values["variants"]]
+    kinds = [variant["kind"] for variant in found.values["variants"]]
+    assert kinds == ["identity", "pair", "pair", "pair", "unmasked", *OTHERS[:2]]
     suffixes = {name.partition(".")[2] for name in found.arrays}
     assert suffixes == {"", "gain", "per_attribute"}
 

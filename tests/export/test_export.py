@@ -1,5 +1,6 @@
 """What `python -m mam_keras.export` writes beside the model, and what it says to those who give it something else."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -11,8 +12,12 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from mam_keras import config, evaluation, thresholds
+from mam_keras.analysis import adaptation
+from mam_keras.analysis.trained_run import TrainedRun
+from mam_keras.config import CelebAData
 from mam_keras.data import decoding
 from mam_keras.errors import UserError
+from mam_keras.export import run as exporting
 from mam_keras.export.description import describe
 from mam_keras.export.run import run
 from mam_keras.run_directory import RunDirectory
@@ -39,8 +44,20 @@ def test_the_description_says_what_a_caller_needs(exported, run_directory):
             assert described["thresholds"]["fitted"][output] == thresholds.fit(labels, arrays[f"validation.{head}"])
 
 
+def test_the_automatic_choice_is_described(exported, run_directory):
+    rule, described = adaptation.rule(TrainedRun(run_directory.path)), exported.description["automatic"]
+    assert described["sigmas"] == rule.sigmas.tolist() and described["sigmas"][0] == 0
+    for name in ("levels", "boundaries", "pairs", "offsets"):
+        np.testing.assert_array_equal(np.float32(described[name]), np.float32(getattr(rule, name)))
+    levels, boundaries = described["levels"], described["boundaries"]
+    assert len(levels) > 2 and levels == sorted(levels)
+    np.testing.assert_allclose(boundaries, [(low + high) / 2 for low, high in itertools.pairwise(levels)], rtol=1e-6)
+    assert np.shape(described["pairs"]) == (len(levels), 2) and np.shape(described["offsets"]) == (len(levels), 5)
+
+
 def test_the_command_says_what_it_wrote(exported):
     lines = exported.printed.splitlines()
+    assert lines[0].endswith("analysis has no adaptation to noise yet; computing it on validation images")
     assert lines[-1] == f"Written: {exported.path}"
     assert lines[-2].startswith("Thresholds: fitted on 40 validation images")
 
@@ -57,7 +74,7 @@ def test_there_is_a_warm_up_request_for_every_signature_and_it_is_answered(expor
         assert all(np.isfinite(value).all() for value in outputs.values())
         assert outputs.get("valid", np.array([True])).all()
     six = ["serving_default", "classify_bytes", "classify_transformed", "classify_transformed_bytes"]
-    assert sorted(names) == sorted([*six, "explain", "explain_bytes"])
+    assert sorted(names) == sorted([*six, "explain", "explain_bytes", "classify_automatic", "classify_automatic_bytes"])
 
 
 @pytest.fixture
@@ -89,6 +106,28 @@ def test_without_anything_evaluated_the_configuration_names_the_attributes(run_d
     data = settings.data.model_copy(update={"attributes": None})
     named_by_outputs = describe(settings.model_copy(update={"data": data}), copy, model)
     assert named_by_outputs["attributes"] == list(ATTRIBUTES)
+
+
+def test_without_the_data_the_export_goes_on_and_says_what_it_leaves_out(
+    run_directory, model, settings, tmp_path, monkeypatch, capsys
+):
+    copy, written = changed(run_directory, tmp_path), []
+    shutil.rmtree(copy.path / "analysis", ignore_errors=True)
+    data = CelebAData(source="celeba", directory=str(tmp_path / "gone"), attributes=ATTRIBUTES)
+    copy.config.write_text(settings.model_copy(update={"data": data}).to_yaml())
+    monkeypatch.setattr(exporting, "write", lambda *given: written.append(given) or ("1", ["explain"]))
+    run(settings, copy, tmp_path / "saved_model")
+    ((_, description, _, rule),) = written
+    assert rule is None and description["automatic"] is None
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert note.startswith("note: classify_automatic is left out: ") and str(tmp_path / "gone") in note
+
+
+def test_what_was_trained_on_gives_no_automatic_choice(run_directory, settings, tmp_path):
+    copy = changed(run_directory, tmp_path)
+    data = settings.data.model_copy(update={"train_on_validation": True})
+    copy.config.write_text(settings.model_copy(update={"data": data}).to_yaml())
+    assert exporting._rule(copy) == (None, "the model was trained on the validation images")
 
 
 BROKEN = {

@@ -95,10 +95,16 @@ def memory(process):
     return [1024 * int(re.search(rf"{key}:\s+(\d+)", status)[1]) for key in ("VmRSS", "VmHWM")]
 
 
-@pytest.mark.parametrize("name", ["classify_bytes", "classify_transformed_bytes", "explain_bytes"])
+@pytest.mark.parametrize(
+    "name", ["classify_bytes", "classify_automatic_bytes", "classify_transformed_bytes", "explain_bytes"]
+)
 def test_unreadable_rows_are_blank_and_their_neighbours_are_not(client, name):
     images = [SOUND["jpeg"], *UNREADABLE.values(), SOUND["gif"]]
-    pair = {} if name == "classify_bytes" else {"a": np.ones(len(images)), "b": np.full(len(images), 2.0)}
+    pair = (
+        {}
+        if name in ("classify_bytes", "classify_automatic_bytes")
+        else {"a": np.ones(len(images)), "b": np.full(len(images), 2.0)}
+    )
     answer = client.predict(name, image_bytes=images, **pair)
     alone = client.predict(name, image_bytes=[images[0], images[-1]], **{key: value[:2] for key, value in pair.items()})
     valid = answer.pop("valid")

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
@@ -27,7 +28,10 @@ INPUTS = {
     "classify_transformed_bytes": {"image_bytes", "a", "b"},
     "explain": {"image", "a", "b"},
     "explain_bytes": {"image_bytes", "a", "b"},
+    "classify_automatic": {"image"},
+    "classify_automatic_bytes": {"image_bytes"},
 }
+AUTOMATIC = {"noise", "a", "b"}
 SHAPES = {
     "probabilities": (K,),
     "multi_label": (K,),
@@ -35,10 +39,16 @@ SHAPES = {
     "contributions": (K, SIDE, SIDE),
     "channel_importances": (K, C),
     "reconstruction": (SIZE, SIZE, 3),
+    "noise": (),
+    "a": (),
+    "b": (),
 }
+EXPLAINED = set(SHAPES) - AUTOMATIC
 CLASSIFIED = {"probabilities", "multi_label"}
-OUTPUTS = {name: set(SHAPES) if "explain" in name else CLASSIFIED | {"valid"} for name in INPUTS}
+OUTPUTS = {name: EXPLAINED if "explain" in name else CLASSIFIED | {"valid"} for name in INPUTS}
 OUTPUTS["serving_default"] = CLASSIFIED
+OUTPUTS["classify_automatic"] = CLASSIFIED | AUTOMATIC
+OUTPUTS["classify_automatic_bytes"] = CLASSIFIED | AUTOMATIC | {"valid"}
 TAKING_PAIRS = [name for name, inputs in INPUTS.items() if "a" in inputs]
 
 
@@ -138,7 +148,44 @@ def test_every_image_is_transformed_by_its_own_pair(client, model, photographs, 
         np.testing.assert_allclose(value, wanted[key], rtol=0, atol=1e-5 * scale, err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["classify", "classify_transformed", "explain"])
+def noisy(prepared, sigmas):
+    """The first images, one with noise of each sigma, as uint8."""
+    noise = np.random.default_rng(0).normal(size=(len(sigmas), *prepared.shape[1:]))
+    spoiled = prepared[: len(sigmas)] + 255 * np.reshape(sigmas, (-1, 1, 1, 1)) * noise
+    return np.clip(np.rint(spoiled), 0, 255).astype("uint8")
+
+
+def by_rule(model, images, chosen):
+    """What `classify_automatic` says, by the description alone: a plain rule, image by image, from Keras's logits."""
+    differences = images[:, ::2, ::2].astype("float64") - images[:, 1::2, ::2] - images[:, ::2, 1::2]
+    details = np.abs(differences + images[:, 1::2, 1::2]).reshape(len(images), -1) / 2 / 255
+    noise = np.median(details, axis=1) / 0.6745
+    knots = [sum(one >= boundary for boundary in chosen["boundaries"]) for one in noise]
+    pairs, offsets = (np.array([chosen[name][knot] for knot in knots]) for name in ("pairs", "offsets"))
+    plain = expected(model, images, *pairs.T)
+    odds = plain["probabilities"] / (1 - plain["probabilities"]) * np.exp(offsets)
+    chosen = {"probabilities": odds / (1 + odds), "noise": noise, "a": pairs[:, 0], "b": pairs[:, 1]}
+    return plain | chosen
+
+
+def test_pair_and_offsets_follow_the_noise_of_each_image_of_a_batch(client, exported, model, prepared):
+    images = noisy(prepared, (0.0, 0.5, 0.05, 0.1, 0.2, 0.0, 0.3, 0.4))
+    wanted = by_rule(model, images, exported.description["automatic"])
+    outputs = client.predict("classify_automatic", image=images)
+    assert set(outputs) == OUTPUTS["classify_automatic"]
+    for key, value in outputs.items():
+        np.testing.assert_allclose(value, wanted[key], rtol=0, atol=1e-5, err_msg=key)
+    usual = client.predict("serving_default", image=images)["probabilities"]
+    assert len(set(np.round(wanted["noise"], 3))) > 5 and np.abs(usual - wanted["probabilities"]).max() > 0.01
+    png = [encode(image, "PNG") for image in images]
+    of_bytes = client.predict("classify_automatic_bytes", image_bytes=[*png, b"no image"])
+    np.testing.assert_array_equal(of_bytes.pop("valid"), [True] * len(images) + [False])
+    for key, value in of_bytes.items():
+        np.testing.assert_allclose(value[:-1], outputs[key], rtol=0, atol=1e-6, err_msg=key)
+        assert np.isnan(value[-1]).all()
+
+
+@pytest.mark.parametrize("name", ["classify", "classify_transformed", "classify_automatic", "explain"])
 def test_bytes_and_tensors_agree_exactly(client, photographs, prepared, name):
     tensors = {"classify": "serving_default"}.get(name, name)
     of_tensors, of_bytes = (
@@ -214,11 +261,11 @@ def packed(key, value):
 # --- other models, without writing them to disk ---
 
 PARTS = {
-    "common masks": ({"masks": "common"}, set(SHAPES)),
-    "no masks": ({"masks": "none"}, set(SHAPES)),
-    "no offset, a tenth of the positions": ({"mask_offset": 0, "pooled_share": 0.1}, set(SHAPES)),
-    "no reconstructor": ({"reconstructor": False}, set(SHAPES) - {"reconstruction"}),
-    "no multi-label head": ({"multi_label_head": False}, set(SHAPES) - {"multi_label"}),
+    "common masks": ({"masks": "common"}, EXPLAINED),
+    "no masks": ({"masks": "none"}, EXPLAINED),
+    "no offset, a tenth of the positions": ({"mask_offset": 0, "pooled_share": 0.1}, EXPLAINED),
+    "no reconstructor": ({"reconstructor": False}, EXPLAINED - {"reconstruction"}),
+    "no multi-label head": ({"multi_label_head": False}, EXPLAINED - {"multi_label"}),
 }
 
 
@@ -232,8 +279,12 @@ def build(**model):
 @pytest.mark.parametrize("parts, outputs", PARTS.values(), ids=PARTS)
 def test_a_model_answers_with_the_parts_it_has(parts, outputs):
     built = build(**parts)
-    found = signatures(built)
-    images, a, b = np.stack([picture(16, 16, seed) for seed in range(3)]), [1.0, 0.5, 2.0], [1.0, 3.0, -1.0]
+    random = np.random.default_rng(0)
+    made_up = {"boundaries": [0.1], "pairs": [(0.5, 3.0), (2.0, 0.5)], "offsets": random.normal(size=(2, 3))}
+    rule = SimpleNamespace(**{name: np.float32(values) for name, values in made_up.items()})
+    found = signatures(built, rule)
+    a, b = [1.0, 0.5, 2.0], [1.0, 3.0, -1.0]
+    images = noisy(np.stack([picture(16, 16, seed) for seed in range(3)]), (0.0, 0.3, 0.3))
     encoded = [encode(image, "PNG") for image in images]
     given = {
         "image": tf.constant(images),
@@ -245,7 +296,12 @@ def test_a_model_answers_with_the_parts_it_has(parts, outputs):
     assert set(found) == set(INPUTS)
     for name, (function, specs) in found.items():
         answer = function(*(given[spec.name] for spec in specs))
-        assert set(answer) == OUTPUTS[name] & outputs
+        assert set(answer) == OUTPUTS[name] & (outputs | AUTOMATIC)
+        if "automatic" in name:
+            chosen = by_rule(built, images, made_up)
+            for key in set(answer) - {"valid"}:
+                np.testing.assert_allclose(answer[key], chosen[key], rtol=0, atol=1e-5, err_msg=f"{name}, {key}")
+            np.testing.assert_array_equal(answer["a"], [0.5, 2, 2])
         if "a" in INPUTS[name]:
             np.testing.assert_array_equal(answer.pop("valid"), [True, True, False])
             for key, value in answer.items():

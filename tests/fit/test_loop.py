@@ -1,5 +1,7 @@
 """The training loop on arrays: what it counts, when it stops, what it keeps."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from mam_keras.errors import RunError
 from mam_keras.fit import checkpoint
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
+from mam_keras.fit.start import start_at_rates
 from mam_keras.model.losses import balanced_class_weights
 from mam_keras.run_directory import RunDirectory
 
@@ -143,6 +146,21 @@ def test_every_way_to_train_learns(trainer, splits, directory, overrides):
     losses, accuracies = (column(trained, name) for name in ("attribute_loss", "attribute_accuracy"))
     assert np.mean(losses[-4:]) < 0.75 * losses[0]
     assert accuracies[0] < 0.7 < np.mean(accuracies[-4:])
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_training_can_begin_at_the_attributes_rates(trainer, splits, share):
+    """Of 22 images of which 1, 11 and all have the attribute."""
+    train = splits[0]
+    labels = np.zeros((len(train), 3), bool)
+    labels[:1, 0] = labels[:11, 1] = labels[:, 2] = True
+    train = replace(train, labels=labels)
+    trained = trainer("training.xla='off'", "training.start_at_rates=true", f"model.pooled_share={share}")
+    start_at_rates(trained.model, trained._training_batches(train, 0), labels.mean(axis=0), trained.strategy)
+    outputs = trained.network(train.images / np.float32(255), training=True)
+    for head in ("attribute_logits", "multi_label_logits"):
+        means = np.asarray(outputs[head]).mean(axis=0)
+        np.testing.assert_allclose(means, [np.log(1 / 21), 0, np.log(999)], atol=0.25)
 
 
 def test_maps_are_drawn_into_the_boxes(trainer, splits, directory):

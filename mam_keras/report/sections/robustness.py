@@ -22,27 +22,49 @@ GUESSING = (
 TYPICAL = 0.2  # the summary speaks of the sigma next to this one
 DRAWN, ACROSS = 40, 8  # attributes that get a small curve of their own
 _DASHES = ("-", "--", ":", "-.")  # of the values of a; beyond them again from the first
-_NAMES = {"identity": "identity", "unmasked": "a = 0", "offset": "offset", "multi_label": HEADS["multi_label"]}
-# The few lines of the overview: what they are called, colour, dash
+_NAMES = {
+    "identity": "identity",
+    "unmasked": "a = 0",
+    "offset": "offset",
+    "unmasked_offset": "a = 0 with offset",
+    "adapted": "batch statistics",
+    "adapted_offset": "batch statistics with offset",
+    "multi_label": HEADS["multi_label"],
+}
+# The lines of the overview: what they are called, colour, dash. Dashed are controls; drawn through have intervals
 _LINES = {
     "identity": ("identity", figures.INK, "-"),
     "best": ("best pair, chosen on validation", figures.COLORS[0], "-"),
-    "offset": ("control: identity with offsets", figures.COLORS[1], "--"),
-    "unmasked": ("control: a = 0", figures.COLORS[2], "--"),
-    "multi_label": ("multi-label head", figures.COLORS[3], ":"),
+    "automatic": ("automatic, by the image's noise", figures.COLORS[3], "-"),
+    "offset": ("identity with offsets", figures.COLORS[1], "--"),
+    "unmasked": ("a = 0", figures.COLORS[2], "--"),
+    "adapted": ("batch statistics", figures.COLORS[4], "--"),
+    "adapted_offset": ("batch statistics with offsets", figures.COLORS[4], "-."),
+    "multi_label": ("multi-label head", figures.COLORS[6], ":"),
+}
+# How a gain is made: what was chosen, and the differences that are all of it, its offsets, its transformation
+_PARTS = {
+    "pair_offset": ("best pair with offsets", "offset", "pair_over_offset"),
+    "automatic": ("automatic", "automatic_offset", "automatic_over_offset"),
 }
 
 
 def section(run, others):
-    """From the analysis `robustness`; `others` are not shown."""
+    """From the analyses `robustness` and, where there is one, `adaptation`; `others` are not shown."""
     view = _View(run.results["robustness"])
     blocks = [*_what_is_missing(view), _overview(view)]
     if view.chosen:
         blocks.append(_table(view, view.noise, "robustness-noise", "Under Gaussian noise"))
+    if "automatic" in view.kinds and "adaptation" in run.results:
+        blocks.append(_levels(run.results["adaptation"]))
+    if "pair_offset" in view.kinds:
+        blocks.append(_parts(view))
     if view.pairs:
         blocks += [_pairs(view), _gains(view)]
-    blocks += [_attributes(view), _corruptions(view)]
-    if view.chosen:
+    blocks.append(_attributes(view))
+    if view.others:
+        blocks.append(_corruptions(view))
+    if view.others and view.chosen:
         spoiled = [index for name in view.others for index in view.of(name)]
         blocks.append(_table(view, spoiled, "robustness-others", "Under other corruptions"))
     return Section("robustness", TITLE, "1905.02719, figure 5", _reading(view), tuple(blocks), tuple(_summary(view)))
@@ -52,9 +74,12 @@ def _reading(view):
     text = "Every curve is of the same spoiled images. "
     if view.pairs and view.chosen:
         text += (
-            "A pair (a, b) helps only where it beats both controls: leaving out what the masks add (a = 0), and adding "
-            "one number per attribute to the logits of the network as it is (offset). Pair, control and offsets are "
-            "chosen on spoiled validation images and reported on others. "
+            "A pair (a, b) helps only where it beats the controls: leaving out what the masks add (a = 0), adding one "
+            "number per attribute to the logits of the network as it is (offset), or normalising with the statistics "
+            "of the spoiled images themselves, without labels (batch statistics). Pair, control and offsets are chosen "
+            "on spoiled validation images and reported on others. Automatic means that nobody says how spoiled an "
+            "image is: its own noise, estimated, decides pair and offsets (our reading of the paper's side "
+            "information). "
         )
     return text + (
         "Near the majority class accuracy says nothing; balanced accuracy (50 % = guessing) and average precision do. "
@@ -65,9 +90,11 @@ def _reading(view):
 def _what_is_missing(view):
     reason = view.values["not_chosen"]
     if reason is not None:
-        yield Missing(f"No best pair and no offsets: {reason}, so nothing can be chosen on them.")
+        yield Missing(f"No best pair, no offsets, no automatic choice: {reason}, so nothing can be chosen on them.")
     if not view.pairs:
         yield Missing("No pairs (a, b): the attribute heads have no masks, or no pair but the identity is configured.")
+    if "adapted" not in view.kinds:
+        yield Missing("No batch statistics as a control: the network has no batch normalisation.")
 
 
 class _View:
@@ -137,6 +164,12 @@ def _summary(view):
         f"Under Gaussian noise of sigma {sigma:g} the attribute heads keep {wording.percent(accuracy)} accuracy "
         f"(majority class: {100 * guess:.1f}) and {wording.percent(balanced)} balanced accuracy{before}."
     )
+    if "adapted" in view.kinds:
+        gain = view.estimate("balanced_accuracy.gain", typical, view.kinds["adapted"])
+        yield (
+            "Batch normalisation by the statistics of the noisy images themselves, which needs no label, changes "
+            f"balanced accuracy by {wording.points(gain)} at sigma {sigma:g}."
+        )
     if not view.chosen:
         return
     if view.pairs:
@@ -150,6 +183,8 @@ def _summary(view):
         f"One offset of the logits for each attribute, without any transformation, changes balanced accuracy by "
         f"{wording.points(gain)} at sigma {sigma:g}{clean}."
     )
+    if "automatic" in view.kinds:
+        yield from _automatic(view, typical, spoiled)
 
 
 def _verdict(view, spoiled):
@@ -157,22 +192,12 @@ def _verdict(view, spoiled):
     metric = "balanced_accuracy"
     gains = {index: view.best_gain(metric, index) for index in spoiled}
     beyond = [view.estimate(f"{metric}.over_control", index) for index in spoiled]
-    helps, wins, loses = (
-        sum(wording.differs(one) and sign * one.value > 0 for one in estimates)
-        for estimates, sign in ((gains.values(), 1), (beyond, 1), (beyond, -1))
-    )
+    helps = sum(wording.differs(one) and one.value > 0 for one in gains.values())
     text = (
         f"At {helps} of {wording.count(len(spoiled), 'noise level')} the pair (a, b) chosen on validation has a "
         "measurably higher balanced accuracy than no transformation"
     )
-    if wins == len(spoiled):
-        yield f"{text}, and at all of them a higher one than the better of two simple controls."
-    elif wins:
-        yield f"{text}; against the better of two simple controls it is ahead at {wins} and behind at {loses}."
-    else:
-        ahead = "at every level" if loses == len(spoiled) else f"at {loses}"
-        controls = f"the better of them is ahead {ahead}" if loses else "they do as well"
-        yield f"{text}; against two simple controls it is ahead at none: {controls}."
+    yield f"{text}; {_against_the_control(beyond)}."
     ranked = {index: view.best_gain("average_precision", index) for index in spoiled}
     index = max(ranked, key=lambda index: ranked[index].value or 0)
     if ranked[index].value is not None:
@@ -180,6 +205,89 @@ def _verdict(view, spoiled):
             "In average precision, which no offset can change, the pair chosen for it gains at most "
             f"{wording.points(ranked[index])} over no transformation (sigma {view.conditions[index][1]:g})."
         )
+
+
+def _against_the_control(differences):
+    """How often something is measurably better than the best control: `Estimate`s of the differences, in words."""
+    wins, loses = (sum(wording.differs(one) and sign * one.value > 0 for one in differences) for sign in (1, -1))
+    if wins == len(differences):
+        return "against the best control it is ahead at all of them"
+    if wins:
+        return f"against the best control it is ahead at {wins} and behind at {loses}"
+    behind = "every level" if loses == len(differences) else loses
+    return "against the best control it is ahead at none" + (
+        f" and behind at {behind}" if loses else ": it does as well"
+    )
+
+
+def _automatic(view, typical, spoiled):
+    """What the automatic choice gains, what of it a transformation has part in, and how it stands against controls."""
+    metric = "balanced_accuracy"
+    gain = view.estimate(f"{metric}.gain", typical, view.kinds["automatic"])
+    text = (
+        "The automatic choice, pair and offsets by the noise that an image shows itself, changes it by "
+        f"{wording.points(gain)} at sigma {view.conditions[typical][1]:g}"
+    )
+    if "automatic_offset" in view.kinds:
+        offset = view.estimate(f"{metric}.gain", typical, view.kinds["automatic_offset"])
+        beyond = view.estimate(f"{metric}.automatic_over_offset", typical)
+        text += (
+            f": {wording.points(offset)} by its offsets alone and {wording.points(beyond)} by the transformation on top"
+        )
+    beyond = [view.estimate(f"{metric}.automatic_over_control", index) for index in spoiled]
+    yield f"{text}; of {wording.count(len(spoiled), 'noise level')}, {_against_the_control(beyond)}."
+
+
+def _levels(adaptation):
+    """What the automatic choice does, by level of noise."""
+    sigmas, knots, among = (adaptation.values[name] for name in ("sigmas", "knots", "variants"))
+    noise, best = (adaptation.arrays[name] for name in ("noise", "best"))
+    rows = []
+    for index, sigma in enumerate(sigmas):
+        one, choice = among[best[index]], f"as at {sigmas[max(knot for knot in knots if knot <= index)]:g}"
+        if index in knots:
+            choice = "identity" if one["kind"] == "identity" else f"({one['a']:g}, {one['b']:g})"
+        rows.append((sigma, *map(float, noise[index]), choice))
+    columns = (
+        Column("sigma", "number", 2),
+        Column("estimate, median", "number", 3),
+        Column("5 % are below", "number", 3),
+        Column("5 % are above", "number", 3),
+        Column("pair"),
+    )
+    note = (
+        f"On {wording.count(adaptation.values['images'], 'validation image')}. An image gets the pair and the offsets "
+        "of the median that its own estimate is nearest to. Texture raises the estimate, clipping to black and white "
+        "lowers it. The pair, with its offsets, has the highest balanced accuracy there, each half of the images "
+        "answered with offsets of the other half."
+    )
+    return Table(
+        "robustness-levels", "The automatic choice: estimated noise and pair, by sigma.", columns, tuple(rows), note
+    )
+
+
+def _parts(view):
+    """Of a gain in balanced accuracy, what is by offsets and what by the transformation on top of them."""
+    metric, rows = "balanced_accuracy", []
+    for kind, (title, offset, beyond) in _PARTS.items():
+        for index in view.noise:
+            pair = view.name(view.arrays[f"{metric}.best_offset"][index]) if kind == "pair_offset" else "by image"
+            gain, by_offset = (view.estimate(f"{metric}.gain", index, view.kinds[one]) for one in (kind, offset))
+            by_pair = view.estimate(f"{metric}.{beyond}", index)
+            rows.append((title, view.conditions[index][1], pair, gain, by_offset, by_pair))
+    columns = (
+        Column("choice"),
+        Column("sigma", "number", 2),
+        Column("pair"),
+        Column("gain over identity, in points", "percent"),
+        Column("by offsets alone, in points", "percent"),
+        Column("by the transformation on top, in points", "percent"),
+    )
+    note = (
+        "The last two add up to the gain. Offsets alone: the identity with offsets that are fitted in the same way; "
+        "the transformation on top: the chosen pair with its own offsets, less that. Differences are paired."
+    )
+    return Table("robustness-parts", "What a gain in balanced accuracy is made of.", columns, tuple(rows), note)
 
 
 def _table(view, conditions, name, caption):
@@ -205,6 +313,17 @@ def _table(view, conditions, name, caption):
             lambda metric, index: view.estimate(f"{metric}.over_control", index),
         ),
     ]
+    if "automatic" in view.kinds:
+        cells += [
+            (
+                Column("automatic", "percent"),
+                lambda metric, index: view.estimate(metric, index, view.kinds["automatic"]),
+            ),
+            (
+                Column("automatic less control, in points", "percent"),
+                lambda metric, index: view.estimate(f"{metric}.automatic_over_control", index),
+            ),
+        ]
     if not view.pairs:  # then the identity stands where the best pair would
         del cells[5:8]
     if conditions == view.noise:
@@ -215,20 +334,20 @@ def _table(view, conditions, name, caption):
     note = (
         "Pair (the identity is among them) and control are chosen by the same metric on "
         f"{wording.count(view.values['validation_images'], 'validation image')} under the same corruption. The "
-        "controls: a = 0, and an offset of each attribute's logit, which is fitted there for the metric and leaves "
-        f"average precision as it is. Differences are paired; 95 % intervals from {counts['accuracy']} resamples, from "
-        f"{counts['average_precision']} for average precision."
+        "controls: a = 0, the statistics of the spoiled images in batch normalisation, and with each of them and with "
+        "the identity an offset of each attribute's logit, which is fitted there for the metric and leaves average "
+        "precision as it is. The automatic choice has one set of offsets, for balanced accuracy. Differences are "
+        f"paired; 95 % intervals from {counts['accuracy']} resamples, from {counts['average_precision']} for average "
+        "precision."
     )
     return Table(name, f"{caption}: best pair and best control, chosen on validation.", columns, rows, note)
 
 
 def _overview(view):
     with figures.style():
-        canvas, axes = figures.canvas(7.2, 3.3, ncols=3)
+        canvas, axes = figures.canvas(7.2, 3.6, ncols=3)
         for one, (metric, title) in zip(axes, METRICS.items(), strict=True):
-            for key, variants in view.lines(metric).items():
-                label, color, dash = _LINES[key]
-                _draw(one, view.sigmas, view.curve(metric, variants, view.noise), color, dash, label)
+            _lines(one, view.sigmas, view, metric, view.noise)
             _guess(one, view, metric)
             one.set_title(f"{title}, %")
             one.set_xlabel("sigma")
@@ -236,8 +355,9 @@ def _overview(view):
     return Figure(
         "robustness-overview",
         figures.svg(canvas, "robustness-overview"),
-        "Means over the attributes under Gaussian noise on the prepared image, with 95 % intervals. Sigma is the "
-        f"standard deviation, where black is 0 and white is 1. {GUESSING}",
+        "Means over the attributes under Gaussian noise on the prepared image; lines that are drawn through have 95 % "
+        "intervals, dashed ones are controls. Sigma is the standard deviation, where black is 0 and white is 1. "
+        f"{GUESSING}",
         "; ".join(_in_words(view, metric, view.noise) for metric in METRICS) + ".",
     )
 
@@ -352,12 +472,10 @@ def _corruptions(view):
     names = view.others
     clean = view.noise[:1] if view.sigmas[0] == 0 else []
     with figures.style():
-        canvas, axes = figures.canvas(7.2, 3.1, ncols=len(names), sharey=True, squeeze=False)
+        canvas, axes = figures.canvas(7.2, 3.4, ncols=len(names), sharey=True, squeeze=False)
         for one, name in zip(axes[0], names, strict=True):
             conditions = [*clean, *view.of(name)]
-            for key, variants in view.lines(metric).items():
-                label, color, dash = _LINES[key]
-                _draw(one, range(len(conditions)), view.curve(metric, variants, conditions), color, dash, label)
+            _lines(one, range(len(conditions)), view, metric, conditions)
             _guess(one, view, metric)
             severities = [f"{view.conditions[index][1]:g}" for index in view.of(name)]
             one.set_xticks(range(len(conditions)), ["clean"] * len(clean) + severities)
@@ -368,9 +486,18 @@ def _corruptions(view):
     return Figure(
         "robustness-corruptions",
         figures.svg(canvas, "robustness-corruptions"),
-        f"Balanced accuracy under other corruptions, with 95 % intervals. {units}. {GUESSING}",
+        "Balanced accuracy under other corruptions; lines that are drawn through have 95 % intervals, dashed ones are "
+        f"controls. {units}. {GUESSING}",
         "The table below has the numbers." if view.chosen else f"{len(names)} diagrams.",
     )
+
+
+def _lines(axes, places, view, metric, conditions):
+    """The lines of the overview, over so many places."""
+    for key, variants in view.lines(metric).items():
+        label, color, dash = _LINES[key]
+        value, *ends = view.curve(metric, variants, conditions)
+        _draw(axes, places, (value, *(ends if dash == "-" else np.full((2, len(value)), np.nan))), color, dash, label)
 
 
 def _draw(axes, places, curve, color, dash, label=None):

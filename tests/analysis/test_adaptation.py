@@ -1,0 +1,163 @@
+"""Pair and offsets by the level of noise: worked out plainly, by hand, and refused where nothing may be chosen."""
+
+import numpy as np
+import pytest
+
+from mam_keras import analysis
+from mam_keras.analysis import adaptation
+from mam_keras.analysis.corruptions import corrupt
+from mam_keras.analysis.result import Result, Unavailable
+from mam_keras.analysis.trained_run import TrainedRun
+from mam_keras.evaluation import metrics
+from mam_keras.model.noise import noise_level
+from tests.analysis.test_robustness import make_run, means, plain_logits
+
+SIGMAS = (0.3, 0.0, 0.1)  # in any order
+GROUPS = np.repeat(np.arange(6), 2)
+
+
+@pytest.fixture(scope="module")
+def run():
+    return make_run(analysis={"sigmas": SIGMAS})
+
+
+@pytest.fixture(scope="module")
+def found(run):
+    return adaptation.compute(run)
+
+
+def test_levels_are_medians_of_the_estimates(run, found):
+    assert found.values["sigmas"] == [0.0, 0.1, 0.3]
+    images = run.images("validation").images.astype(np.float32) / np.float32(255)
+    for row, sigma in enumerate(found.values["sigmas"]):
+        levels = noise_level(corrupt(images, "noise", sigma, run.config.seed, 0))
+        np.testing.assert_allclose(found.arrays["noise"][row], np.percentile(levels, (50, 5, 95)), rtol=1e-5)
+
+
+def test_every_pair_gets_its_offsets_and_is_scored_by_halves(run, found):
+    kinds = [variant["kind"] for variant in found.values["variants"]]
+    assert kinds == ["identity", "pair", "pair", "pair", "unmasked"]
+    images = run.images("validation")
+    permuted = np.random.default_rng(run.config.seed).permutation(12) < 6
+    for index, variant in enumerate(found.values["variants"]):
+        logits = plain_logits(run, "validation", ("noise", 0.3), (variant["a"], variant["b"]))
+        offsets = adaptation.fit_offsets(images.labels, logits, "balanced_accuracy")
+        np.testing.assert_allclose(found.arrays["offsets"][2, index], offsets, atol=1e-4)
+        shifted = logits.copy()
+        for half in (permuted, ~permuted):
+            shifted[half] += adaptation.fit_offsets(images.labels[~half], logits[~half], "balanced_accuracy")
+        expected = means(run, "validation", shifted)["balanced_accuracy"]
+        assert found.arrays["score"][2, index] == pytest.approx(expected)
+    np.testing.assert_array_equal(found.arrays["best"], found.arrays["score"][:, :4].argmax(axis=1))
+
+
+def test_people_are_never_in_both_halves():
+    labels = np.array([[0, 1], [1, 0], [0, 0], [1, 1], [0, 1], [1, 0]], bool).repeat(2, axis=0)
+    halves, fit = [], adaptation.fit_offsets
+
+    def seen(fitted, logits, metric):
+        halves.append(set(logits[:, 0].astype(int)))
+        return fit(fitted, logits, metric)
+
+    images = SizedImages(labels, GROUPS)
+    logits = np.repeat(GROUPS[:, None], 2, axis=1)[None].astype(float)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adaptation, "fit_offsets", seen)
+        adaptation.scores_of_halves(images, logits, "balanced_accuracy", np.array([0.5, 0.5]), 0)
+    assert halves[0] & halves[1] == set() and halves[0] | halves[1] == set(range(6))
+    assert len(halves[0]) == 3
+
+
+class SizedImages:
+    def __init__(self, labels, groups):
+        self.labels, self.groups = labels, groups
+
+    def __len__(self):
+        return len(self.labels)
+
+
+def test_what_fits_one_half_only_does_not_win():
+    """Labels at random: offsets fitted on all images look good on them, those of the other half do not."""
+    random = np.random.default_rng(0)
+    images = SizedImages(random.random((200, 30)) < 0.5, None)
+    logits, rates = random.normal(size=(200, 30)), np.full(30, 0.5)
+    fitted = logits + adaptation.fit_offsets(images.labels, logits, "balanced_accuracy")
+    (honest,) = adaptation.scores_of_halves(images, logits[None], "balanced_accuracy", rates, 0)
+    assert metrics(images.labels, 1 / (1 + np.exp(-fitted)), rates)["balanced_accuracy"].mean() > 0.53
+    assert honest == pytest.approx(0.5, abs=0.015)
+
+
+def test_the_identity_is_preferred_and_a_control_is_never_chosen():
+    among = [{"kind": kind} for kind in ("identity", "pair", "pair", "unmasked")]
+    assert adaptation.best_of([0.6, 0.6, 0.5, 0.9], among, adaptation.PAIRS) == 0
+    assert adaptation.best_of([0.6, 0.6, 0.7, 0.9], among, adaptation.PAIRS) == 2
+    assert adaptation.best_of([np.nan, 0.2, np.nan, 0.9], among, adaptation.PAIRS) == 1
+    assert adaptation.best_of([np.nan] * 4, among, adaptation.PAIRS) == 0
+
+
+def test_levels_that_do_not_rise_are_merged_with_the_lower_sigma():
+    assert adaptation.rising([0.1, 0.2, 0.3]) == [0, 1, 2]
+    assert adaptation.rising([0.1, 0.1, 0.05, 0.3, 0.3, 0.2]) == [0, 3]
+    assert adaptation.rising([0.2]) == [0]
+
+
+def made_up(knots=(0, 2)):
+    variants = [("identity", 1.0, 1.0), ("pair", 2.0, 4.0), ("unmasked", 0.0, 1.0)]
+    values = {
+        "variants": [dict(zip(("kind", "a", "b"), variant, strict=True)) for variant in variants],
+        "sigmas": [0.0, 0.1, 0.2],
+        "knots": list(knots),
+    }
+    arrays = {
+        "noise": np.array([[0.01, 0, 0.02], [0.01, 0, 0.02], [0.15, 0.1, 0.2]]),
+        "best": np.array([0, 1, 1]),
+        "offsets": np.arange(18.0).reshape(3, 3, 2),
+    }
+    return Result(values, arrays)
+
+
+def test_the_rule_by_hand(monkeypatch):
+    monkeypatch.setattr(analysis, "result_of", lambda run, name: made_up())
+    rule = adaptation.rule(None)
+    np.testing.assert_allclose(rule.boundaries, [0.08])
+    np.testing.assert_array_equal(rule.sigmas, [0, 0.2])
+    np.testing.assert_array_equal(rule.pairs, [[1, 1], [2, 4]])
+    np.testing.assert_array_equal(rule.offsets, [[0, 1], [14, 15]])
+    np.testing.assert_array_equal(rule.plain_offsets, [[0, 1], [12, 13]])
+    np.testing.assert_array_equal(rule.knots(np.float32([0, 0.07, 0.08, 0.09, 3])), [0, 0, 1, 1, 1])
+
+
+def test_with_one_level_there_is_no_boundary(monkeypatch):
+    monkeypatch.setattr(analysis, "result_of", lambda run, name: made_up(knots=(1,)))
+    rule = adaptation.rule(None)
+    assert rule.boundaries.shape == (0,)
+    np.testing.assert_array_equal(rule.knots(np.float32([0, 1])), [0, 0])
+
+
+def test_without_masks_there_are_offsets_alone():
+    found = adaptation.compute(make_run(masks="none", analysis={"sigmas": (0.1,)}))
+    assert found.values["variants"] == [{"kind": "identity", "a": 1.0, "b": 1.0}]
+    assert found.arrays["offsets"].shape == (1, 1, 3) and found.arrays["best"].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "reason, changes",
+    [
+        ("the model was trained on the validation images", {"data": {"train_on_validation": True}}),
+        ("the data have no validation split", {"validation": False}),
+        ("the network has no attribute heads", {"attribute_heads": False}),
+    ],
+)
+def test_unavailable_with_the_reason(reason, changes):
+    with pytest.raises(Unavailable, match=reason):
+        adaptation.compute(make_run(**changes))
+
+
+def test_it_is_kept_and_does_not_ask_which_split_is_reported(small_run, tmp_path, monkeypatch):
+    run = TrainedRun(small_run, ["analysis.split=validation", "analysis.sigmas=[0.2]"])
+    monkeypatch.setattr(TrainedRun, "folder", tmp_path)
+    rule = adaptation.rule(run)
+    assert rule.offsets.shape == (1, 5) and (tmp_path / "adaptation.npz").exists()
+    monkeypatch.setattr(adaptation, "compute", None)
+    again = adaptation.rule(TrainedRun(small_run, ["analysis.sigmas=[0.2]"]))
+    np.testing.assert_array_equal(again.offsets, rule.offsets)
