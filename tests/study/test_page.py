@@ -189,11 +189,11 @@ def test_differences_that_robustness_pairs_are_shown_by_the_names_of_their_varia
         noise["differences"] |= {"pair_over_offset": [0.01, -0.01, 0.02], "automatic_over_control": [0.02, 0.01, 0.03]}
     robust = section("robustness", made_up.study(one, chosen="papers"))
     assert robust.summary[1].endswith(
-        "In balanced accuracy, pair less offset +1.0 points (-1.0 to +2.0), automatic less best control +2.0 points "
-        "(+1.0 to +3.0)."
+        "In balanced accuracy: best pair less identity, both with offsets +1.0 points (-1.0 to +2.0); automatic less "
+        "best control +2.0 points (+1.0 to +3.0)."
     )
     (table,) = blocks(robust, Table)
-    assert rows(table)[0]["pair less offset, in points"] == Estimate(0.01, -0.01, 0.02)
+    assert rows(table)[0]["best pair less identity, both with offsets, in points"] == Estimate(0.01, -0.01, 0.02)
 
 
 def test_without_anything_chosen_on_validation_there_is_no_best_pair(found):

@@ -22,7 +22,7 @@ GUESSING = (
 TYPICAL = 0.2  # the summary speaks of the sigma next to this one
 DRAWN, ACROSS = 40, 8  # attributes that get a small curve of their own
 _DASHES = ("-", "--", ":", "-.")  # of the values of a; beyond them again from the first
-_NAMES = {
+NAMES = {
     "identity": "identity",
     "unmasked": "a = 0",
     "offset": "offset",
@@ -127,7 +127,7 @@ class _View:
 
     def name(self, variant):
         one = self.variants[variant]
-        return f"({one['a']:g}, {one['b']:g})" if one["kind"] == "pair" else _NAMES[one["kind"]]
+        return f"({one['a']:g}, {one['b']:g})" if one["kind"] == "pair" else NAMES[one["kind"]]
 
     def lines(self, metric):
         """Of the overview, as far as they are there: {key of `_LINES`: the variant under every condition (S,)}."""

@@ -1,21 +1,31 @@
 """What noise does to the answers of every run, and what the transformation (a, b) and simple controls do about it."""
 
-from mam_keras.evaluation import HEADS
 from mam_keras.report import figures, wording
 from mam_keras.report.blocks import Column, Figure, Missing, Section, Table
-from mam_keras.report.sections.robustness import TYPICAL
+from mam_keras.report.sections.robustness import NAMES, TYPICAL
 from mam_keras.study.view import ONE_SEED, estimate
 
 TITLE = "Robustness"
-_NAMES = {"identity": "identity", "unmasked": "a = 0", "offset": "offset", "multi_label": HEADS["multi_label"]}
+_NAMES = NAMES | {
+    "pair_offset": "best pair with offsets",
+    "automatic": "automatic",
+    "automatic_offset": "automatic offsets alone",
+}
+_DIFFERENCES = {
+    "over_control": "best pair less best control",
+    "pair_over_offset": "best pair less identity, both with offsets",
+    "automatic_over_offset": "automatic less its offsets alone",
+    "automatic_over_control": "automatic less best control",
+}
 
 
 def section(view):
     reading = (
         "Balanced accuracy (50 % is guessing) on test images with Gaussian noise. Identity: the network as it was "
-        "trained. Best pair: masks transformed by the pair (a, b) that is best on noisy validation images. Controls, "
-        "chosen there as well: a = 0, without what the masks add, and the identity with one offset per attribute added "
-        "to the logits. A transformation is worth its name where it beats the better control."
+        "trained. Best pair: masks transformed by the pair (a, b) that is best on noisy validation images. Automatic: "
+        "by the pair, and with the offsets of the logits, that go with the noise that the image itself shows. Best "
+        "control: the best on validation of what needs no transformation, such as a = 0, without what the masks add, "
+        "or the identity with one offset per attribute. A transformation is worth its name where it beats that."
     )
     runs = view.having("robustness")
     if not runs:
@@ -28,9 +38,7 @@ def _name(kind):
 
 
 def _difference(name):
-    """Of two variants: X_over_Y."""
-    more, _, less = name.rpartition("over_")
-    return f"{_name(more.removesuffix('_') or 'best_pair')} less {'best control' if less == 'control' else _name(less)}"
+    return _DIFFERENCES.get(name, name.replace("_", " "))
 
 
 def _summary(view):
@@ -70,7 +78,7 @@ def _sentence(one, noise, spoiled):
         for name, numbers in noise["differences"].items()
         if name != "over_control"
     ]
-    return text + (f" In balanced accuracy, {', '.join(others)}." if others else "")
+    return text + (f" In balanced accuracy: {'; '.join(others)}." if others else "")
 
 
 def _table(view, runs):
@@ -134,7 +142,7 @@ def _figure(view, runs):
         for one in runs
     )
     caption = (
-        "Every run under Gaussian noise: as it was trained, and with the better of two controls, chosen on validation. "
+        "Every run under Gaussian noise: as it was trained, and with the best control, chosen on validation. "
         "Sigma is the standard deviation, where black is 0 and white is 1. Dotted: guessing."
     )
     return Figure("robustness-curves", figures.svg(canvas, "robustness-curves"), caption, f"Identity: {words}.")
