@@ -184,13 +184,13 @@ def _faithfulness(result):
 def _robustness(result):
     """Of `NOISE` under Gaussian noise: [{"sigma", "variants": {KIND: {"value", "gain": estimate}}, ...}], by sigma.
 
-    KIND: every kind of variant that is there once. Where something was chosen on validation, "best_pair" and
+    KIND: every kind of variant but the pairs. Where something was chosen on validation, "best_pair" and
     "best_control" {"name", "value", "gain"}, else None. "differences" {NAME: estimate} are those that `robustness`
     pairs: `over_control` is the best pair less the best control, X_over_Y is variant X less variant Y.
     """
     values, arrays = result.values, result.arrays
     kinds = [variant["kind"] for variant in values["variants"]]
-    single = {kind: place for place, kind in enumerate(kinds) if kinds.count(kind) == 1}
+    single = {kind: place for place, kind in enumerate(kinds) if kind != "pair"}
     noise = [place for place, (corruption, _) in enumerate(values["conditions"]) if corruption == "noise"]
     names = (name.removeprefix(f"{NOISE}.") for name in arrays if name.startswith(f"{NOISE}."))
     paired, found = [name for name in names if "over_" in name], []
@@ -217,10 +217,7 @@ def _under_noise(arrays, condition, variant):
 
 
 def _name(variant):
-    """A variant's kind; with its pair where a kind is there more than once, of which `pair` goes without saying."""
-    if "a" not in variant or variant["kind"] in ("identity", "unmasked"):
-        return variant["kind"]
-    return f"({variant['a']:g}, {variant['b']:g}) {variant['kind'].removeprefix('pair')}".rstrip()
+    return f"({variant['a']:g}, {variant['b']:g})" if variant["kind"] == "pair" else variant["kind"]
 
 
 def _masks(result):
