@@ -37,6 +37,7 @@ def run_directory(tmp_path_factory):
             "model": {"channels": 8, "front_end": (8, 8), "dilations": (1, 2)},
             "training": {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, "xla": "off"},
             "evaluation": {"resamples": 20},
+            "analysis": {"sigmas": (0.0, 0.1, 0.3), "pairs": ((0.5, 2.0), (2.0, 2.0), (1.0, 4.0))},
         },
         "tests/export",
     )

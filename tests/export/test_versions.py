@@ -73,7 +73,7 @@ def test_after_a_kill_there_is_no_half_version_and_the_next_export_tidies_up(tmp
 def test_a_full_disk_leaves_the_versions_that_were_there(tmp_path, monkeypatch, model):
     """No file may grow beyond 20 kB: the SavedModel breaks off where it is written by TensorFlow itself."""
     served = signatures(model)["serving_default"]
-    monkeypatch.setattr(run, "signatures", lambda _: {"serving_default": served})  # one is quicker to trace
+    monkeypatch.setattr(run, "signatures", lambda *_: {"serving_default": served})  # one is quicker to trace
     write(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
