@@ -43,13 +43,13 @@ def key(run, name):
     }
 
 
-def compute_missing(run, first=None, photographs=None, names=ANALYSES):
+def compute_missing(run, first=None, photographs=None, names=None):
     """Computes what the run's `analysis/` lacks and returns all results by name; why not, where there is none.
 
     Args:
         first: the run to compare this one with, or None; then "comparison" is among the names.
         photographs: the user's `photographs.Folder`, or None; then "photographs" is among the names.
-        names: of the analyses, in the order in which they are computed.
+        names: of the analyses, in the order in which they are computed; `ANALYSES` when None.
 
     Returns:
         {name: `Result`}, {name: why it is missing}. Without the model (still training, or removed) whatever was
@@ -59,6 +59,7 @@ def compute_missing(run, first=None, photographs=None, names=ANALYSES):
     trained = run.directory.model.exists() and run.directory.predictions.exists()
     if photographs is not None:
         found["photographs"] = _photographs(run, photographs, trained)
+    names = ANALYSES if names is None else names
     for position, name in enumerate(names, 1):
         wanted = key(run, name) if trained else None
         found[name] = result.read(run.folder, name, wanted)
