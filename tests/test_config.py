@@ -206,7 +206,9 @@ def test_a_shipped_configuration_opens_with_the_command_that_runs_it(path):
 
 
 def test_these_configurations_are_shipped():
-    assert {"celeba", "celeba_small", "demo", "tune_celeba_small"} == {path.stem for path in CONFIGS}
+    assert {"celeba", "celeba_localised", "celeba_small", "demo", "tune_celeba_small"} == {
+        path.stem for path in CONFIGS
+    }
 
 
 def test_the_papers_configuration_has_the_papers_values():
