@@ -193,7 +193,7 @@ def _robustness(result):
     single = {kind: place for place, kind in enumerate(kinds) if kind != "pair"}
     noise = [place for place, (corruption, _) in enumerate(values["conditions"]) if corruption == "noise"]
     names = (name.removeprefix(f"{NOISE}.") for name in arrays if name.startswith(f"{NOISE}."))
-    paired, found = [name for name in names if "over_" in name], []
+    paired, found = sorted(name for name in names if "over_" in name), []  # kept arrays come in another order
     for condition in sorted(noise, key=lambda place: values["conditions"][place][1]):
         one = {
             "sigma": values["conditions"][condition][1],
