@@ -13,9 +13,10 @@ from scipy.special import expit
 from mam_keras import analysis, thresholds
 from mam_keras.analysis.corruptions import corrupt
 from mam_keras.analysis.result import Result, Unavailable
-from mam_keras.evaluation import Scorer, defined_mean
+from mam_keras.evaluation import Scorer, defined_mean, paired_estimates
 
 METRIC = "balanced_accuracy"  # for which offsets are fitted and pairs are chosen
+RESAMPLES = 400  # of the interval by which a pair has to be better
 PAIRS = ("identity", "pair")  # kinds of variants that can be chosen; a = 0 is a control
 
 
@@ -35,9 +36,10 @@ def compute(run):
     Variants are the attribute heads as they were trained (kind `identity`), with masks transformed by a pair of
     `analysis.pairs` (`pair`), and without what the masks add (`unmasked`, a = 0); without masks the first alone. Each
     gets one offset per attribute and sigma, added to the logits, for the highest balanced accuracy (`fit_offsets`).
-    The best of identity and pairs is the one whose score is highest, the identity where none is higher. For the score
-    the validation images are halved, whole people where they are known; each half is answered with the offsets fitted
-    on the other one. The offsets that are kept are fitted on all of them.
+    For the score of a variant the validation images are halved, whole people where they are known; each half is
+    answered with the offsets fitted on the other one. The offsets that are kept are fitted on all of them. The identity
+    is left for the pair of the highest score only where that is measurably better: where the interval (95 %, people
+    resampled) of the pair's gain over it lies above zero (`choose`).
 
     Returns:
         `Result` with the values `attributes` (K names), `images` (how many of validation), `groups` (people, or None),
@@ -47,7 +49,7 @@ def compute(run):
 
             noise    (S, 3)     of the images' estimates: the median, which is the level, 5th and 95th percentile
             score    (S, V)     balanced accuracy, mean over attributes; NaN where it is undefined for all
-            best     (S,)       which variant
+            best     (S,)       which variant is chosen
             offsets  (S, V, K)  of the logits
 
     Raises `Unavailable` where nothing can be chosen on validation, or the network has no attribute heads.
@@ -64,12 +66,13 @@ def compute(run):
         label = f"Adaptation {number}/{len(sigmas)}"
         logits, levels = look(run, images, ("noise", sigma), label, *looks)
         logits = logits[: len(among)].astype(float)
-        score = scores_of_halves(images, logits, METRIC, run.training_rates, config.seed)
+        scorers = scorers_by_halves(images, logits, METRIC, run.training_rates, config.seed)
+        score, best = choose(images, scorers, among, config.seed)
         found.append(
             {
                 "noise": np.percentile(levels, (50, 5, 95)),
                 "score": score,
-                "best": best_of(score, among, PAIRS),
+                "best": best,
                 "offsets": np.stack([fit_offsets(images.labels, one, METRIC) for one in logits]),
             }
         )
@@ -204,8 +207,33 @@ def fit_offsets(labels, logits, metric):
     return np.array([0.0 if threshold is None else np.log1p(-threshold) - np.log(threshold) for threshold in fitted])
 
 
-def scores_of_halves(images, logits, metric, rates, seed):
-    """Means over attributes of `metric`, each half of the images answered with offsets fitted on the other half.
+def choose(images, scorers, among, seed):
+    """Which variant stands for one level of noise, and every variant's score.
+
+    Of many pairs that do nothing, the best one is a little better than the identity by chance, and costs what chance
+    gave it on the next images. So the best pair has to be better by more than people differ.
+
+    Args:
+        images: `Prepared`, of n images.
+        scorers: of V variants, the identity first, see `scorers_by_halves`.
+        among: the variants, V of {"kind"}.
+        seed: of the resamples.
+
+    Returns:
+        float (V,), means over attributes of `METRIC`; the index of the pair that is best by them, where the 95 %
+        interval of its gain over the identity is above zero, and 0 otherwise.
+    """
+    score = means_of(images, scorers, METRIC)
+    best = best_of(score, among, PAIRS)
+    if best:
+        gain = paired_estimates(scorers[0].count, scorers[best].count, [METRIC], images.units, RESAMPLES, seed)
+        _, low, _ = gain[f"{METRIC}.mean"][2]  # of the difference
+        best = best if low > 0 else 0
+    return score, best
+
+
+def scorers_by_halves(images, logits, metric, rates, seed):
+    """Answers of each half of the images with offsets fitted on the other half for `metric`, ready to be scored.
 
     So nothing is scored on what it was fitted on, and variants can be compared with each other and with what needs no
     fitting. Halves are of people where the images' `groups` are known.
@@ -216,16 +244,20 @@ def scores_of_halves(images, logits, metric, rates, seed):
         rates: float (K,), see `evaluation.Scorer`.
 
     Returns:
-        float (V,).
+        V of `evaluation.Scorer`.
     """
-    units = np.arange(len(images)) if images.groups is None else images.groups
-    names, members = np.unique(units, return_inverse=True)
+    names, members = np.unique(images.units, return_inverse=True)
     first = (np.random.default_rng(seed).permutation(len(names)) < len(names) / 2)[members]
-    scores = []
+    scorers = []
     for one in logits:
         shifted = np.empty_like(one)
         for half in (first, ~first):
             shifted[half] = one[half] + fit_offsets(images.labels[~half], one[~half], metric)
-        counted = Scorer(images.labels, expit(shifted), rates).count(np.ones((len(images), 1)))
-        scores.append(defined_mean(counted[metric])[0])
-    return np.array(scores)
+        scorers.append(Scorer(images.labels, expit(shifted), rates))
+    return scorers
+
+
+def means_of(images, scorers, metric):
+    """Means over attributes of `metric`, any but average precision: (V,) of V scorers."""
+    once = np.ones((len(images), 1))
+    return np.array([defined_mean(scorer.count(once)[metric])[0] for scorer in scorers])

@@ -68,12 +68,11 @@ def compute(run):
             random = [_random(config.seed, row, k).random((DRAWS, channels[1])) for row in rows.start + at]
             drawn = highest(np.stack(random), channels[0])
             losses["channels"][rows.start + at, k] = remove(features[at], k, drawn.astype(np.float32))
-    units = np.arange(shape[0]) if images.groups is None else images.groups
     count = (~np.isnan(before)).sum(axis=0)
     enough = count >= true_positives.LEAST
     arrays = {"count": count, "logit": np.where(enough, np.nansum(before, axis=0) / np.maximum(count, 1), np.nan)}
     for name, values in losses.items():
-        parts = true_positives.summary(values, units, config.analysis.resamples, config.seed)
+        parts = true_positives.summary(values, images.units, config.analysis.resamples, config.seed)
         arrays |= dict(zip(true_positives.named(name), parts, strict=True))
     values = {"attributes": list(run.attributes), "images": shape[0], "positions": positions, "channels": channels}
     return Result(values, arrays)

@@ -177,8 +177,7 @@ def _localise(run, where, methods, look):
                 pictures["maps"][k] = np.rint(255 * maps[place, k] / highest)[:drawn]
             area[row, k] = inside.sum() / counted.sum()
             measured[:, row, k] = measure(maps[place, k], inside, counted)
-    units = np.arange(shape[0]) if where.images.groups is None else where.images.groups
-    return _summarised(run, measured, area, units, pictures)
+    return _summarised(run, measured, area, where.images.units, pictures)
 
 
 def _summarised(run, measured, area, units, pictures):

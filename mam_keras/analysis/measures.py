@@ -106,9 +106,8 @@ def noise_robustness(run):
         curve = np.stack([defined_mean(scorer.count(weights)["balanced_accuracy"]) for scorer in scorers])
         return np.trapezoid(curve, sigmas, axis=0) / (sigmas[-1] - sigmas[0]) if len(sigmas) > 1 else curve[0]
 
-    units = np.arange(len(images)) if images.groups is None else images.groups
-    resampled = [area(weights) for weights in resample_weights(units, settings.resamples, run.config.seed)]
-    return estimates(area(np.ones((len(images), 1)))[0], np.concatenate(resampled), units)
+    resampled = [area(weights) for weights in resample_weights(images.units, settings.resamples, run.config.seed)]
+    return estimates(area(np.ones((len(images), 1)))[0], np.concatenate(resampled), images.units)
 
 
 def _ratio(localisation):

@@ -59,11 +59,10 @@ def compute(run):
         "inputs": inputs,
         "outputs": np.round(255 * outputs).astype(np.uint8),
     }
-    units = np.arange(len(images)) if images.groups is None else images.groups
     blocks = []
-    for weights in resample_weights(units, run.config.analysis.resamples, run.config.seed):
+    for weights in resample_weights(images.units, run.config.analysis.resamples, run.config.seed):
         blocks.append((np.stack([errors, controls]) @ weights / weights.sum(axis=0)).T)
-    both = estimates(np.array([errors.mean(), controls.mean()]), np.concatenate(blocks), units)
+    both = estimates(np.array([errors.mean(), controls.mean()]), np.concatenate(blocks), images.units)
     return Result({"images": len(images)}, arrays | {"mean": both[0], "control": both[1]})
 
 

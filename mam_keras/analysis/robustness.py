@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from mam_keras.analysis import adaptation
-from mam_keras.analysis.adaptation import PAIRS, best_of, fit_offsets, look, scores_of_halves
+from mam_keras.analysis.adaptation import PAIRS, best_of, fit_offsets, look, means_of, scorers_by_halves
 from mam_keras.analysis.corruptions import CORRUPTIONS
 from mam_keras.analysis.result import Result, Unavailable
 from mam_keras.evaluation import Scorer, defined_mean, estimates, resample_weights
@@ -86,7 +86,7 @@ def compute(run):
             METRIC.gain           (S, V, 3)  less the identity's, paired
             METRIC.per_attribute  (S, V, K)
             METRIC.validation     (S, V)     on validation, with offsets of the other half of the images
-                                             (`adaptation.scores_of_halves`); NaN of what stands for no election
+                                             (`adaptation.scorers_by_halves`); NaN of what stands for no election
             METRIC.best           (S,)       which of the pairs, identity included, is best there
             METRIC.best_offset    (S,)       which is with its offsets: the pair of `pair_offset`
             METRIC.control        (S,)       which control is best there
@@ -112,7 +112,7 @@ def compute(run):
     variants = _variants(network, config, not not_chosen)
     classify = _classifier(run, variants)
     levels = None if not_chosen else adaptation.noise_levels(network)
-    units = np.arange(len(images)) if images.groups is None else images.groups
+    units = images.units
     resamples = config.analysis.resamples, min(RANKED_RESAMPLES, config.analysis.resamples)
     weights = [list(resample_weights(units, count, config.seed)) for count in resamples]
     every, found = conditions(config.analysis), []
@@ -188,7 +188,7 @@ def _choose(validation, logits, variants, rates, seed):
         means[: len(logits)] = [defined_mean(score[metric][0]) for score in plain]
         shifted = means
         if metric in THRESHOLDED:
-            shifted = scores_of_halves(validation, logits, metric, rates, seed)
+            shifted = means_of(validation, scorers_by_halves(validation, logits, metric, rates, seed), metric)
         best = best_of(shifted[: len(logits)], variants[: len(logits)], PAIRS)
         for kind, of in OFFSET_OF.items():
             if kind in index:

@@ -40,6 +40,11 @@ class Prepared:
     def __len__(self):
         return len(self.ids)
 
+    @property
+    def units(self):
+        """int (n,), what a bootstrap resamples and halves are made of: the groups where there are any, else images."""
+        return np.arange(len(self)) if self.groups is None else self.groups
+
 
 def read(split, name, settings):
     """Reads and prepares a split: `source.Split` -> `Prepared`.

@@ -54,7 +54,7 @@ def describe_rule(rule):
     return {
         "note": "an image gets the pair and offsets of the level that its own estimated noise is nearest to; chosen on "
         "validation images under Gaussian noise of these sigmas, for the highest balanced accuracy at the default "
-        "threshold",
+        "threshold; the identity where no pair is measurably better",
         "sigmas": rule.sigmas.tolist(),
         "levels": rule.levels.tolist(),
         "boundaries": rule.boundaries.tolist(),

@@ -55,9 +55,19 @@ def make_run(validation=True, analysis=(), data=(), sizes=(24, 12), batch_size=1
 
 @pytest.fixture(scope="module", autouse=True)
 def adaptations_are_computed():
-    """A run in memory keeps no adaptation: it is computed when asked for."""
+    """A run in memory keeps no adaptation: it is computed when asked for.
+
+    On these few images nothing is measurably better than the identity, so the best pair is taken as it is; when it may
+    be is tested in test_adaptation.py.
+    """
+
+    def choose(images, scorers, among, seed):
+        score = adaptation.means_of(images, scorers, adaptation.METRIC)
+        return score, adaptation.best_of(score, among, adaptation.PAIRS)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(analysis, "result_of", lambda run, name: adaptation.compute(run))
+        patch.setattr(adaptation, "choose", choose)
         yield
 
 

@@ -231,9 +231,11 @@ def _automatic(view, typical, spoiled):
     if "automatic_offset" in view.kinds:
         offset = view.estimate(f"{metric}.gain", typical, view.kinds["automatic_offset"])
         beyond = view.estimate(f"{metric}.automatic_over_offset", typical)
-        text += (
-            f": {wording.points(offset)} by its offsets alone and {wording.points(beyond)} by the transformation on top"
-        )
+        text += f": {wording.points(offset)} by its offsets alone and "
+        if (beyond.value, beyond.low, beyond.high) == (0, 0, 0):
+            text += "nothing by the transformation, because no pair is measurably better there than none"
+        else:
+            text += f"{wording.points(beyond)} by the transformation on top"
     beyond = [view.estimate(f"{metric}.automatic_over_control", index) for index in spoiled]
     yield f"{text}; of {wording.count(len(spoiled), 'noise level')}, {_against_the_control(beyond)}."
 
@@ -259,7 +261,8 @@ def _levels(adaptation):
         f"On {wording.count(adaptation.values['images'], 'validation image')}. An image gets the pair and the offsets "
         "of the median that its own estimate is nearest to. Texture raises the estimate, clipping to black and white "
         "lowers it. The pair, with its offsets, has the highest balanced accuracy there, each half of the images "
-        "answered with offsets of the other half."
+        "answered with offsets of the other half, and the 95 % interval of its gain over the identity is above zero; "
+        "where no pair's is, it is the identity."
     )
     return Table(
         "robustness-levels", "The automatic choice: estimated noise and pair, by sigma.", columns, tuple(rows), note
