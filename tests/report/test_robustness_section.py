@@ -184,6 +184,13 @@ def test_the_table_has_the_chosen_and_what_it_gains(usual):
     assert "500 resamples, from 200 for average precision" in table.note
 
 
+def test_a_transformation_that_is_never_chosen_gains_nothing():
+    result = made_up()
+    result.arrays["balanced_accuracy.automatic_over_offset"][:] = 0
+    drawn = robustness.section(SimpleNamespace(results={"robustness": result}), [])
+    assert "by its offsets alone and nothing by the transformation, because no pair" in drawn.summary[-1]
+
+
 def test_the_automatic_choice_is_shown_by_level_of_noise(usual):
     rows = block(usual, "robustness-levels").rows
     assert rows == (

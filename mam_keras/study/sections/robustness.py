@@ -2,7 +2,8 @@
 
 from mam_keras.report import figures, wording
 from mam_keras.report.blocks import Column, Figure, Missing, Section, Table
-from mam_keras.report.sections.robustness import NAMES, TYPICAL
+from mam_keras.report.sections.robustness import TYPICAL
+from mam_keras.report.sections.robustness.view import NAMES
 from mam_keras.study.view import ONE_SEED, estimate
 
 TITLE = "Robustness"

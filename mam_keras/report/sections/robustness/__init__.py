@@ -1,0 +1,150 @@
+"""What noise and other corruptions do to the answers, and what the transformation (a, b) does about it."""
+
+import numpy as np
+
+from mam_keras.report import wording
+from mam_keras.report.blocks import Missing, Section
+from mam_keras.report.sections.robustness import curves, tables
+from mam_keras.report.sections.robustness.view import View
+
+NEEDS = ("robustness",)
+TITLE = "Robustness against noise"
+TYPICAL = 0.2  # the summary speaks of the sigma next to this one
+
+
+def section(run, others):
+    """From the analyses `robustness` and, where there is one, `adaptation`; `others` are not shown."""
+    view = View(run.results["robustness"])
+    blocks = [*_what_is_missing(view), curves.overview(view)]
+    if view.chosen:
+        blocks.append(tables.chosen_on_validation(view, view.noise, "robustness-noise", "Under Gaussian noise"))
+    if "automatic" in view.kinds and "adaptation" in run.results:
+        blocks.append(tables.levels(run.results["adaptation"]))
+    if "pair_offset" in view.kinds:
+        blocks.append(tables.parts(view))
+    if view.pairs:
+        blocks += [curves.pairs(view), curves.gains(view)]
+    blocks.append(curves.attributes(view))
+    if view.others:
+        blocks.append(curves.corruptions(view))
+    if view.others and view.chosen:
+        spoiled = [index for name in view.others for index in view.of(name)]
+        blocks.append(tables.chosen_on_validation(view, spoiled, "robustness-others", "Under other corruptions"))
+    return Section("robustness", TITLE, "1905.02719, figure 5", _reading(view), tuple(blocks), tuple(_summary(view)))
+
+
+def _reading(view):
+    text = "Every curve is of the same spoiled images. "
+    if view.pairs and view.chosen:
+        text += (
+            "A pair (a, b) helps only where it beats the controls: leaving out what the masks add (a = 0), adding one "
+            "number per attribute to the logits of the network as it is (offset), or normalising with the statistics "
+            "of the spoiled images themselves, without labels (batch statistics). Pair, control and offsets are chosen "
+            "on spoiled validation images and reported on others. Automatic means that nobody says how spoiled an "
+            "image is: its own noise, estimated, decides pair and offsets (our reading of the paper's side "
+            "information). "
+        )
+    return text + (
+        "Near the majority class accuracy says nothing; balanced accuracy (50 % = guessing) and average precision do. "
+        "One training run is one seed: intervals cover the images, not training."
+    )
+
+
+def _what_is_missing(view):
+    reason = view.values["not_chosen"]
+    if reason is not None:
+        yield Missing(f"No best pair, no offsets, no automatic choice: {reason}, so nothing can be chosen on them.")
+    if not view.pairs:
+        yield Missing("No pairs (a, b): the attribute heads have no masks, or no pair but the identity is configured.")
+    if "adapted" not in view.kinds:
+        yield Missing("No batch statistics as a control: the network has no batch normalisation.")
+
+
+def _summary(view):
+    spoiled = [index for index, sigma in zip(view.noise, view.sigmas, strict=True) if sigma > 0]
+    if not spoiled:
+        return
+    typical = min(spoiled, key=lambda index: abs(view.conditions[index][1] - TYPICAL))
+    sigma, guess = view.conditions[typical][1], view.values["guess"]["accuracy"]
+    accuracy, balanced = (view.estimate(metric, typical, 0) for metric in ("accuracy", "balanced_accuracy"))
+    clean = [100 * view.arrays[metric][view.noise[0], 0, 0] for metric in ("accuracy", "balanced_accuracy")]
+    known = view.sigmas[0] == 0 and not np.isnan(clean).any()
+    before = ", from {:.1f} and {:.1f} without noise".format(*clean) if known else ""
+    yield (
+        f"Under Gaussian noise of sigma {sigma:g} the attribute heads keep {wording.percent(accuracy)} accuracy "
+        f"(majority class: {100 * guess:.1f}) and {wording.percent(balanced)} balanced accuracy{before}."
+    )
+    if "adapted" in view.kinds:
+        gain = view.estimate("balanced_accuracy.gain", typical, view.kinds["adapted"])
+        yield (
+            "Batch normalisation by the statistics of the noisy images themselves, which needs no label, changes "
+            f"balanced accuracy by {wording.points(gain)} at sigma {sigma:g}."
+        )
+    if not view.chosen:
+        return
+    if view.pairs:
+        yield from _verdict(view, spoiled)
+    gain = view.estimate("balanced_accuracy.gain", typical, view.kinds["offset"])
+    clean = ""
+    if view.sigmas[0] == 0:
+        offset = view.estimate("balanced_accuracy.gain", view.noise[0], view.kinds["offset"])
+        clean = f", and by {wording.points(offset)} without noise"
+    yield (
+        f"One offset of the logits for each attribute, without any transformation, changes balanced accuracy by "
+        f"{wording.points(gain)} at sigma {sigma:g}{clean}."
+    )
+    if "automatic" in view.kinds:
+        yield from _automatic(view, typical, spoiled)
+
+
+def _verdict(view, spoiled):
+    """Whether pairs help, and whether a simple control does as well."""
+    metric = "balanced_accuracy"
+    gains = {index: view.best_gain(metric, index) for index in spoiled}
+    beyond = [view.estimate(f"{metric}.over_control", index) for index in spoiled]
+    helps = sum(wording.differs(one) and one.value > 0 for one in gains.values())
+    text = (
+        f"At {helps} of {wording.count(len(spoiled), 'noise level')} the pair (a, b) chosen on validation has a "
+        "measurably higher balanced accuracy than no transformation"
+    )
+    yield f"{text}; {_against_the_control(beyond)}."
+    ranked = {index: view.best_gain("average_precision", index) for index in spoiled}
+    index = max(ranked, key=lambda index: ranked[index].value or 0)
+    if ranked[index].value is not None:
+        yield (
+            "In average precision, which no offset can change, the pair chosen for it gains at most "
+            f"{wording.points(ranked[index])} over no transformation (sigma {view.conditions[index][1]:g})."
+        )
+
+
+def _against_the_control(differences):
+    """How often something is measurably better than the best control: `Estimate`s of the differences, in words."""
+    wins, loses = (sum(wording.differs(one) and sign * one.value > 0 for one in differences) for sign in (1, -1))
+    if wins == len(differences):
+        return "against the best control it is ahead at all of them"
+    if wins:
+        return f"against the best control it is ahead at {wins} and behind at {loses}"
+    behind = "every level" if loses == len(differences) else loses
+    return "against the best control it is ahead at none" + (
+        f" and behind at {behind}" if loses else ": it does as well"
+    )
+
+
+def _automatic(view, typical, spoiled):
+    """What the automatic choice gains, what of it a transformation has part in, and how it stands against controls."""
+    metric = "balanced_accuracy"
+    gain = view.estimate(f"{metric}.gain", typical, view.kinds["automatic"])
+    text = (
+        "The automatic choice, pair and offsets by the noise that an image shows itself, changes it by "
+        f"{wording.points(gain)} at sigma {view.conditions[typical][1]:g}"
+    )
+    if "automatic_offset" in view.kinds:
+        offset = view.estimate(f"{metric}.gain", typical, view.kinds["automatic_offset"])
+        beyond = view.estimate(f"{metric}.automatic_over_offset", typical)
+        text += f": {wording.points(offset)} by its offsets alone and "
+        if (beyond.value, beyond.low, beyond.high) == (0, 0, 0):
+            text += "nothing by the transformation, because no pair is measurably better there than none"
+        else:
+            text += f"{wording.points(beyond)} by the transformation on top"
+    beyond = [view.estimate(f"{metric}.automatic_over_control", index) for index in spoiled]
+    yield f"{text}; of {wording.count(len(spoiled), 'noise level')}, {_against_the_control(beyond)}."
