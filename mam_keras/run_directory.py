@@ -39,43 +39,23 @@ class RunDirectory:
         """Whether training and evaluation are done; evaluation.json is written last."""
         return self.evaluation.exists()
 
-    @contextlib.contextmanager
     def open(self, config, overwrite):
-        """Holds the directory, ready for `config`: new, carried on, or emptied first if `overwrite`.
+        """Holds the directory (`held`), ready for `config`: new, carried on, or emptied first if `overwrite`.
 
-        Raises `UserError` for a finished run, a run of another configuration, a folder that holds something else, one
-        that cannot be written, or one that another process is working in.
+        Raises `UserError` for a finished run and a run of another configuration.
         """
-        with contextlib.ExitStack() as held:
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-                held.enter_context(locked(self.path, wait=False))
-                self._make_ready(config, overwrite)
-            except BlockingIOError:
-                raise UserError(
-                    f"{self.path}: expected a run that nothing is working on. Received: another process holds it"
-                ) from None
-            except OSError as error:
-                raise UserError(
-                    f"{self.path}: expected a directory that can be written (--run). Received: {error.strerror}"
-                ) from None
-            yield
+        return held(self.path, "run", self.config, lambda: self._make_ready(config, overwrite))
 
     def remove_checkpoints(self):
         """A finished run needs none."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def _make_ready(self, config, overwrite):
-        if not self.config.exists():
-            if any(not entry.name.startswith(PARTIAL) for entry in self.path.iterdir()):
-                raise UserError(
-                    f"{self.path}: expected a run directory, or none. Received: a folder that holds other things"
-                )
-        elif overwrite:
-            self._remove()
-        else:
-            self._refuse_other(config)
-        remove_partial(self.path)
+        if self.config.exists():
+            if overwrite:
+                self._remove()
+            else:
+                self._refuse_other(config)
         remove_partial(self.checkpoints)
         write_text(self.config, config.to_yaml())
 
@@ -104,6 +84,40 @@ class RunDirectory:
         for folder in (self.checkpoints, self.logs, self.path / "analysis", self.path / "saved_model"):
             if folder.exists():
                 shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def held(folder, what, mark, make_ready):
+    """A folder to work in, made where it is missing and held for this process alone until the context ends.
+
+    Args:
+        folder: its path.
+        what: is worked on in it, for the messages: "run", "search", "study".
+        mark: the file that such a folder has, and one that holds other things has not.
+        make_ready: called when the folder is held, without what a killed process had begun to write.
+
+    Raises `UserError` for a folder that holds something else, one that cannot be written, or one that another process
+    is working in.
+    """
+    with contextlib.ExitStack() as lock:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(locked(folder, wait=False))
+            remove_partial(folder)
+            if not mark.exists() and any(folder.iterdir()):
+                raise UserError(
+                    f"{folder}: expected the directory of a {what}, or none. Received: a folder that holds other things"
+                )
+            make_ready()
+        except BlockingIOError:
+            raise UserError(
+                f"{folder}: expected a {what} that nothing is working on. Received: another process holds it"
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"{folder}: expected a directory that can be written (--run). Received: {error.strerror}"
+            ) from None
+        yield
 
 
 @contextlib.contextmanager

@@ -111,7 +111,10 @@ def test_a_folder_with_other_things_is_refused_and_untouched(directory, overwrit
     write_text(directory.path / "logs/mine.txt", "mine")
     write_text(directory.path / "model.keras", "mine")
     line = refused(directory, settings(), overwrite)
-    assert line == f"{directory.path}: expected a run directory, or none. Received: a folder that holds other things"
+    assert (
+        line
+        == f"{directory.path}: expected the directory of a run, or none. Received: a folder that holds other things"
+    )
     assert content(directory.path) == {"logs/mine.txt": b"mine", "model.keras": b"mine"}
 
 

@@ -1,11 +1,10 @@
 """The directory of a study: which files there are, and who may work in it. Knows nothing of what is in them."""
 
-import contextlib
 from pathlib import Path
 
 from mam_keras import config as configuration
 from mam_keras.errors import UserError
-from mam_keras.run_directory import RunDirectory, locked, remove_partial, write_text
+from mam_keras.run_directory import RunDirectory, held, write_text
 
 OWN_FILES = ("study.yaml", "study.json", "study.csv", "fit")
 
@@ -35,39 +34,18 @@ class StudyDirectory:
     def fit_log(self, name) -> Path:
         return self.path / "fit" / f"{name}.log"
 
-    @contextlib.contextmanager
     def open(self, study):
-        """Holds the directory for a `plan.Study`: new, carried on, or with other runs than before.
+        """Holds the directory (`held`) for a `plan.Study`: new, carried on, or with other runs than before.
 
-        Raises `UserError` for the directory of another study, and for a folder that holds something else, cannot be
-        written, or is held by another process.
+        Raises `UserError` for the directory of another study.
         """
-        with contextlib.ExitStack() as held:
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-                held.enter_context(locked(self.path, wait=False))
-                remove_partial(self.path)
-                if self.file.exists():
-                    self._require(study.name)
-                elif any(self.path.iterdir()):
-                    raise UserError(
-                        f"{self.path}: expected the directory of a study, or none. Received: a folder that holds "
-                        "other things"
-                    )
-                write_text(self.file, study.to_yaml())
-            except BlockingIOError:
-                raise UserError(
-                    f"{self.path}: expected a study that nothing is working on. Received: another process holds it"
-                ) from None
-            except OSError as error:
-                raise UserError(
-                    f"{self.path}: expected a directory that can be written (--run). Received: {error.strerror}"
-                ) from None
-            yield
+        return held(self.path, "study", self.file, lambda: self._make_ready(study))
 
-    def _require(self, name):
-        there = configuration.read(self.file).get("name")
-        if there != name:
+    def _make_ready(self, study):
+        there = configuration.read(self.file).get("name") if self.file.exists() else study.name
+        if there != study.name:
             raise UserError(
-                f"{self.file}: expected the study {name!r}. Received: {there!r}; choose another --run, or rename it"
+                f"{self.file}: expected the study {study.name!r}. Received: {there!r}; choose another --run, or "
+                "rename it"
             )
+        write_text(self.file, study.to_yaml())

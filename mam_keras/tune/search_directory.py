@@ -1,12 +1,11 @@
 """The directory of a search: which files there are, and who may work in it. Knows nothing of what is in them."""
 
-import contextlib
 import json
 from pathlib import Path
 
 from mam_keras import config as configuration
 from mam_keras.errors import UserError
-from mam_keras.run_directory import difference, locked, remove_partial, write_text
+from mam_keras.run_directory import difference, held, write_text
 
 
 class SearchDirectory:
@@ -34,37 +33,12 @@ class SearchDirectory:
         """The run directory of the trial of this number, from 1."""
         return self.path / f"trial-{number:02d}"
 
-    @contextlib.contextmanager
     def open(self, config):
-        """Holds the directory for a search: new, carried on, or with another number of trials than before.
+        """Holds the directory (`held`) for a search: new, carried on, or with another number of trials than before.
 
-        Raises `UserError` for a finished search, for one of another configuration, and for a folder that holds
-        something else, cannot be written, or is held by another process.
+        Raises `UserError` for a finished search and for one of another configuration.
         """
-        with contextlib.ExitStack() as held:
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-                held.enter_context(locked(self.path, wait=False))
-                remove_partial(self.path)
-                if self.config.exists():
-                    self.require(config)
-                    self._refuse_finished(config)
-                elif any(self.path.iterdir()):
-                    raise UserError(
-                        f"{self.path}: expected the directory of a search, or none. Received: a folder that holds "
-                        "other things"
-                    )
-                self.results.unlink(missing_ok=True)  # of fewer or more trials
-                write_text(self.config, config.to_yaml())
-            except BlockingIOError:
-                raise UserError(
-                    f"{self.path}: expected a search that nothing is working on. Received: another process holds it"
-                ) from None
-            except OSError as error:
-                raise UserError(
-                    f"{self.path}: expected a directory that can be written (--run). Received: {error.strerror}"
-                ) from None
-            yield
+        return held(self.path, "search", self.config, lambda: self._make_ready(config))
 
     def require(self, config):
         """Raises `UserError` unless this is a search of `config`; the number of trials may differ."""
@@ -75,6 +49,13 @@ class SearchDirectory:
                 f"{self.config}: expected the configuration of this search to go on with. Received: {key} is "
                 f"{there!r} there and {here!r} here; choose another --run"
             )
+
+    def _make_ready(self, config):
+        if self.config.exists():
+            self.require(config)
+            self._refuse_finished(config)
+        self.results.unlink(missing_ok=True)  # of fewer or more trials
+        write_text(self.config, config.to_yaml())
 
     def _refuse_finished(self, config):
         if self.results.exists() and configuration.load(self.config) == config:

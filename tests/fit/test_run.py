@@ -253,8 +253,8 @@ def test_a_run_directory_that_cannot_be_used_is_refused(fit, tmp_path):
     assert fit(run=tmp_path / "photographs", flags=["--overwrite"])[0::2] == (
         2,
         [
-            f"error: {tmp_path}/photographs: expected a run directory, or none. Received: a folder that holds other "
-            "things"
+            f"error: {tmp_path}/photographs: expected the directory of a run, or none. Received: a folder that holds "
+            "other things"
         ],
     )
     (tmp_path / "run").mkdir()
