@@ -1,6 +1,7 @@
 """What every command line shares: exit codes, one clear line for every way to fail, and a quiet TensorFlow."""
 
 import contextlib
+import ctypes
 import importlib
 import os
 import re
@@ -12,11 +13,17 @@ from mam_keras.errors import RunError, UserError
 
 STOPPED = "stopped; the same command carries on"
 SHOW_ALL = "MAM_KERAS_DEBUG"  # set to anything: tracebacks, and TensorFlow's start-up messages
+_MALLOC = {  # glibc's malloc.h, mallopt(3)
+    -4: 0,  # M_MMAP_MAX: no allocation is a mapping of its own, unmapped when it is freed
+    -1: 2**31 - 1,  # M_TRIM_THRESHOLD: the heap is not cut back
+    -2: 2**26,  # M_TOP_PAD: it grows by 64 MB at a time
+}
 
 
 def run(main):
     """Runs `main()` and exits: 0 done; 2 the user's input is at fault; 130 Ctrl-C; 143 SIGTERM; 1 anything else."""
     signal.signal(signal.SIGTERM, lambda *_: stop(143))
+    keep_freed_memory()
     try:
         main()
         code, line = 0, None
@@ -37,6 +44,19 @@ def run(main):
     if code == 130:
         os._exit(code)  # threads of tf.data that still read would hold the process up
     sys.exit(code)
+
+
+def keep_freed_memory():
+    """Has this process's malloc reuse what is freed, instead of handing it back to the system and asking again.
+
+    TensorFlow allocates and frees every tensor at every step. Large ones would be new pages from the system each time,
+    which it clears first; in a virtual machine that takes longer than some of the mathematics
+    (`tests/benchmarks/allocation.py`). Does nothing where the C library is not glibc.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        for option, value in _MALLOC.items():
+            library.mallopt(option, value)
 
 
 def import_tensorflow():

@@ -1,5 +1,6 @@
 """Exit codes and the one line of every way to end. (Signals in the middle of a training: `fit/test_resume.py`.)"""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -111,3 +112,25 @@ def test_fit_without_arguments_says_how_it_is_used():
     assert done.stderr.startswith("usage: python -m mam_keras.fit")
     assert done.stderr.splitlines()[-1].endswith("error: the following arguments are required: CONFIG.yaml")
     assert done.stdout == ""
+
+
+PAGES = """
+import resource
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def many_megabytes():
+    b"1" * 128_000_000
+def main():
+    many_megabytes()
+    before = faults()
+    for _ in range(10):
+        many_megabytes()
+    print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
+def test_freed_memory_is_not_handed_back_and_asked_for_again():
+    """128 MB are 31,250 pages of 4 kB."""
+    assert int(python(f"{PAGES}\nmain()").stdout) > 10_000
+    assert int(python(f"{PAGES}\ncommand_line.run(main)").stdout) < 1_000
