@@ -230,6 +230,13 @@ def test_evaluation_has_every_image_once_and_in_order(count, sizes):
     np.testing.assert_array_equal(np.concatenate([labels for _, labels in batches]), prepared.labels)
 
 
+def test_nothing_waits_for_a_thread_that_tunes():
+    """TensorFlow tunes by default; what it costs depends on chance, so that only the option is looked at."""
+    batches = pipeline.training_batches(numbered(4), 2, 0, 0, Augmentation()), pipeline.ordered_batches(numbered(4), 2)
+    assert [dataset.options().autotune.enabled for dataset in batches] == [False, False]
+    assert tf.data.Dataset.range(1).options().autotune.enabled is None
+
+
 def test_evaluation_of_some_rows_has_those_alone():
     prepared = numbered(7)
     batches = [images.numpy() for images, _ in pipeline.ordered_batches(prepared, 2, range(2, 5))]
