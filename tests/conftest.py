@@ -15,6 +15,11 @@ command_line.keep_freed_memory()  # as every command does
 ATTRIBUTES = ("Smiling", "Eyeglasses", "Mouth_Slightly_Open", "Wearing_Hat", "Bangs")  # of the small run
 
 
+def pytest_collection_modifyitems(items):
+    """The longest trainings first, so that of several processes none is left alone with them at the end."""
+    items.sort(key=lambda item: item.path.name not in ("test_demo.py", "test_real_faces.py"))
+
+
 @pytest.fixture(scope="session")
 def real_faces() -> Path:
     """The folder of real CelebA images in the official layout, beside the repository."""

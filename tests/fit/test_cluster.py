@@ -121,6 +121,18 @@ class Worker(threading.Thread):
             self.error = str(error)
 
 
+def connected(host, port):
+    """To a worker that may have only just been started."""
+    end = time.monotonic() + 10
+    while True:
+        try:
+            return socket.create_connection((host, port), timeout=5)
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
 def test_all_go_on_together_in_whatever_order_they_come(addresses, capsys):
     """One that has gone again is waited for again, and who else calls is not counted."""
     host, port = addresses[0].split(":")
@@ -131,7 +143,7 @@ def test_all_go_on_together_in_whatever_order_they_come(addresses, capsys):
         another_program.accept()[0].close()
     chief = Worker(addresses, 0)
     for greeting in (b"GET / HTTP/1.1", b"2"):
-        with socket.create_connection((host, int(port)), timeout=5) as gone:
+        with connected(host, int(port)) as gone:
             gone.sendall(greeting)
     time.sleep(0.3)
     assert chief.met is early.met is None
