@@ -275,8 +275,8 @@ class Scorer:
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Every metric of `METRICS`: weights (n, B) -> metric -> (B, K)."""
-        scores = self.count(weights)
-        precision = np.stack([ranking.average_precision(weights) for ranking in self._rankings], axis=1)
+        scores, resamples = self.count(weights), np.ascontiguousarray(weights.T)
+        precision = np.stack([ranking.average_precision(resamples) for ranking in self._rankings], axis=1)
         scores["average_precision"] = np.where(scores["positive_rate"] < 1, precision, np.nan)
         return scores
 
@@ -315,12 +315,12 @@ class _Ranking:
         self.last_positive = np.searchsorted(at, self.last, side="right") - 1  # and the last positive within it
 
     def average_precision(self, weights):
-        """weights (n, B) -> (B,), NaN without a positive."""
-        positives = weights[self.positives]
-        hits = np.cumsum(positives, axis=0)[self.last_positive]
-        answered = np.cumsum(weights[self.order], axis=0)[self.last]
+        """weights (B, n) -> (B,), NaN without a positive."""
+        positives = weights.take(self.positives, axis=1)
+        hits = np.cumsum(positives, axis=1).take(self.last_positive, axis=1)
+        answered = np.cumsum(weights.take(self.order, axis=1), axis=1).take(self.last, axis=1)
         precision = hits / np.maximum(answered, 1)  # nobody answered: then the positive's own weight is 0 as well
-        return ratio((positives * precision).sum(axis=0), positives.sum(axis=0))
+        return ratio((positives * precision).sum(axis=1), positives.sum(axis=1))
 
 
 def ratio(numerator, denominator):
