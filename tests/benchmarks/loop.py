@@ -51,7 +51,7 @@ def main():
 def ours(settings, steps):
     trainer, callbacks = make_trainer(settings, False), keras.callbacks.CallbackList([])
     prepared = make_images(settings, steps)
-    return lambda: trainer._train_epoch(prepared, 0, steps, callbacks)
+    return lambda: trainer._train_epoch(trainer._training_batches(prepared, 0), 0, steps, callbacks)
 
 
 def keras_fit(settings, steps, jit_compile):
