@@ -196,7 +196,7 @@ import sys
 from mam_keras import command_line
 from mam_keras.study import training
 child = "import sys, time, signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\\n"
-child += "print('ready', flush=True)\\ntry: time.sleep(50)\\nexcept KeyboardInterrupt: sys.exit(130)"
+child += "signal.signal(signal.SIGINT, lambda *_: sys.exit(130)); print('ready', flush=True); time.sleep(50)"
 command_line.run(lambda: training._run([sys.executable, "-c", child], sys.stdout))
 """
 
