@@ -50,8 +50,8 @@ def keep_freed_memory():
     """Has this process's malloc reuse what is freed, instead of handing it back to the system and asking again.
 
     TensorFlow allocates and frees every tensor at every step. Large ones would be new pages from the system each time,
-    which it clears first: 10,000 of them and 8 % of a step's time in a virtual machine of two idle cores, more beside other
-    processes (`tests/benchmarks/allocation.py`). Does nothing where the C library is not glibc.
+    which it clears first: 10,000 of them and 8 % of a step's time in a virtual machine with two idle cores, more beside
+    other processes (`tests/benchmarks/allocation.py`). Does nothing where the C library is not glibc.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
