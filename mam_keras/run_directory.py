@@ -103,11 +103,11 @@ def held(folder, what, mark, make_ready):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock.enter_context(locked(folder, wait=False))
-            remove_partial(folder)
-            if not mark.exists() and any(folder.iterdir()):
+            if not mark.exists() and any(not entry.name.startswith(PARTIAL) for entry in folder.iterdir()):
                 raise UserError(
                     f"{folder}: expected the directory of a {what}, or none. Received: a folder that holds other things"
                 )
+            remove_partial(folder)
             make_ready()
         except BlockingIOError:
             raise UserError(
