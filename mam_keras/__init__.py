@@ -1,7 +1,8 @@
-"""Multi-channel attention masks for attribute classifiers (Kimura & Tanaka, arXiv 1904.13078 and 1905.02719).
+"""Image classifiers that show what they look at: published systems on the same data, loop, analyses and controls.
 
-The folders follow the way of the data: `config` -> `data` -> `model` -> `fit` -> run directory. Importing the
-package imports neither TensorFlow nor Keras, so that a mistake in a configuration is reported at once.
+The folders follow the way of the data: `config` -> `data` -> `systems` -> `fit` -> run directory -> `analysis` ->
+`report`, `export`. Importing the package imports neither TensorFlow nor Keras, so that a mistake in a configuration is
+reported at once.
 """
 
 __version__ = "0.1.0"

@@ -10,3 +10,7 @@ class UserError(Exception):
 
 class RunError(Exception):
     """The run cannot go on though the input was fine (a full disk, a loss that became NaN): one line, exit code 1."""
+
+
+class UntrainableError(RunError):
+    """The settings are to blame: with them the loss became no number, or memory ran out. Trying again is no use."""

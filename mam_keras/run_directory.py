@@ -1,21 +1,21 @@
-"""The run directory: which files there are, and how they are written so that a kill leaves the old or the new one.
+"""The run directory: which files there are, and what may be done in it.
 
 Knows nothing of what is in them; imports neither TensorFlow nor Keras.
 """
 
 import contextlib
-import csv
-import fcntl
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from mam_keras import config as configuration
-from mam_keras.errors import RunError, UserError
+from mam_keras.errors import UserError
+from mam_keras.files import held, marked, remove_partial, write_mark
+from mam_keras.settings import difference
 
-PARTIAL = ".partial-"  # how the name of a file begins that is still being written
+_CHECKPOINTS = ("checkpoints/*.npz",)
+_RESULTS = ("analysis/*.json", "analysis/*.npz", "saved_model/[0-9]*/**/*")
+_OTHERS = ("history.csv", "environment.json", "logs/*/events*")
 
 
 class RunDirectory:
@@ -42,30 +42,42 @@ class RunDirectory:
     def open(self, config, overwrite):
         """Holds the directory (`held`), ready for `config`: new, carried on, or emptied first if `overwrite`.
 
-        Raises `UserError` for a finished run and a run of another configuration.
+        Raises `UserError` for a finished run, a run of another configuration, and what is left of a run that could
+        not be carried on.
         """
-        return held(self.path, "run", self.config, lambda: self._make_ready(config, overwrite))
+        return held(self.path, "run", self._is_run, lambda: self._make_ready(config, overwrite))
+
+    def write_config(self, config):
+        """The configuration of the run, which says that the folder is one."""
+        write_mark(self.config, config.to_yaml())
 
     def remove_checkpoints(self):
         """A finished run needs none."""
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        self._remove(*_CHECKPOINTS)
+
+    def _is_run(self):
+        """Whether `open` made it one; earlier versions left no mark but the environment."""
+        return self.config.exists() and (marked(self.config) or _names_us(self.environment))
 
     def _make_ready(self, config, overwrite):
         if self.config.exists():
             if overwrite:
-                self._remove()
+                self._empty()
             else:
                 self._refuse_other(config)
         remove_partial(self.checkpoints)
-        write_text(self.config, config.to_yaml())
+        self.write_config(config)
 
     def _refuse_other(self, config):
         present = configuration.load(self.config)
-        if present != config:
-            if not (self.last_checkpoint.exists() or self.model.exists()):
-                self._remove()  # it ended before there was anything to keep, perhaps for the setting now put right
+        kept = [file for file in (self.evaluation, self.model, self.predictions) if file.exists()]
+        kept += self._files(*_RESULTS)
+        begun = self.last_checkpoint.exists()
+        if (same := carried_over(present, config)) != config:
+            if not (begun or kept):
+                self._empty()  # it ended before there was anything to keep, perhaps for the setting now put right
                 return
-            key, there, here = difference(present, config)
+            key, there, here = difference(same, config)
             raise UserError(
                 f"{self.config}: expected the configuration of this run to go on with. Received: {key} is "
                 f"{there!r} there and {here!r} here; choose another --run, or --overwrite"
@@ -75,120 +87,48 @@ class RunDirectory:
             raise UserError(
                 f"{self.path}: expected an unfinished run. Received: a finished one; --overwrite trains it again"
             )
+        if kept and not begun:
+            raise UserError(
+                f"{self.path}: expected an unfinished run with its checkpoint. Received: {kept[0].name}, and no "
+                "checkpoint; choose another --run, or --overwrite"
+            )
 
-    def _remove(self):
+    def _empty(self):
         """Removes what a run writes and nothing else; first what says that it is finished. Its config stays."""
-        files = (self.evaluation, self.model, self.predictions, self.history, self.environment)
+        whole = (file.name for file in (self.evaluation, self.model, self.predictions))
+        self._remove(*whole, *_OTHERS, *_CHECKPOINTS, *_RESULTS)
+
+    def _files(self, *patterns):
+        return [path for pattern in patterns for path in self.path.glob(pattern) if not path.is_dir()]
+
+    def _remove(self, *patterns):
+        """Files, and the folders that they leave empty; other files in those, and links to folders, stay."""
+        files = self._files(*patterns)
+        for folder in dict.fromkeys(file.parent for file in files):
+            if not os.access(folder, os.W_OK | os.X_OK):  # before anything is lost
+                raise UserError(f"{folder}: expected a folder that can be written. Received: Permission denied")
         for file in files:
             file.unlink(missing_ok=True)
-        for folder in (self.checkpoints, self.logs, self.path / "analysis", self.path / "saved_model"):
-            if folder.exists():
-                shutil.rmtree(folder)
+        for name in dict.fromkeys(Path(pattern).parts[0] for pattern in patterns):
+            for folder, *_ in os.walk(self.path / name, topdown=False):
+                with contextlib.suppress(OSError):  # not empty, or a link
+                    Path(folder).rmdir()
 
 
-@contextlib.contextmanager
-def held(folder, what, mark, make_ready):
-    """A folder to work in, made where it is missing and held for this process alone until the context ends.
+def carried_over(there, here, sections=("analysis",)):
+    """The configuration `there` with whatever of `here` changes nothing that was trained.
 
-    Args:
-        folder: its path.
-        what: is worked on in it, for the messages: "run", "search", "study".
-        mark: the file that such a folder has, and one that holds other things has not.
-        make_ready: called when the folder is held, without what a killed process had begun to write.
-
-    Raises `UserError` for a folder that holds something else, one that cannot be written, or one that another process
-    is working in.
+    That is where the same source's data are (`data.source.Data.PLACES`), and the `sections` that come after training.
     """
-    with contextlib.ExitStack() as lock:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock.enter_context(locked(folder, wait=False))
-            if not mark.exists() and any(not entry.name.startswith(PARTIAL) for entry in folder.iterdir()):
-                raise UserError(
-                    f"{folder}: expected the directory of a {what}, or none. Received: a folder that holds other things"
-                )
-            remove_partial(folder)
-            make_ready()
-        except BlockingIOError:
-            raise UserError(
-                f"{folder}: expected a {what} that nothing is working on. Received: another process holds it"
-            ) from None
-        except OSError as error:
-            raise UserError(
-                f"{folder}: expected a directory that can be written (--run). Received: {error.strerror}"
-            ) from None
-        yield
+    update = {name: getattr(here, name) for name in sections}
+    if there.data.source == here.data.source:
+        places = {place: getattr(here.data, place) for place in here.data.PLACES}
+        update["data"] = there.data.model_copy(update=places)
+    return there.model_copy(update=update)
 
 
-@contextlib.contextmanager
-def locked(folder, wait):
-    """Holds a folder for this process alone; the system lets go of it when the process dies.
-
-    Raises `BlockingIOError` where another process holds it, unless `wait`.
-    """
-    handle = os.open(folder, os.O_RDONLY)
+def _names_us(environment):
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """A path beside `path` to write to; on leaving it takes the place of `path`, after an error it is removed.
-
-    Raises `RunError` naming `path` where writing fails, as on a full disk.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix=PARTIAL, suffix=f"-{path.name}", dir=path.parent)
-    os.close(handle)
-    beside = Path(beside)
-    try:
-        yield beside
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        beside.chmod(0o644)
-        beside.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}; what was there before stays") from None
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def remove_partial(folder):
-    """Removes what a killed process had begun to write; for whoever holds the folder."""
-    for file in folder.glob(f"{PARTIAL}*"):
-        file.unlink()
-
-
-def write_text(path, text):
-    with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
-
-
-def write_json(path, values):
-    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
-
-
-def write_csv(path, rows):
-    """A list of dictionaries with the same keys."""
-    with replacing(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def difference(there, here):
-    """The first dotted key in which two configurations differ, and both values."""
-    there, here = (_flat(c.model_dump(mode="json", by_alias=True)) for c in (there, here))
-    key = next(k for k in {**there, **here} if there.get(k) != here.get(k))
-    return key, there.get(key), here.get(key)
-
-
-def _flat(values, prefix=""):
-    flat = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
+        return "mam_keras" in json.loads(environment.read_text(encoding="utf-8"))["versions"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

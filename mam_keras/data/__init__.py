@@ -5,26 +5,35 @@ Knows no file format; decodes no image, and so does not import TensorFlow before
 
 import difflib
 import hashlib
-import importlib
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 
-from mam_keras.data.source import SPLITS, Source, Split
+from mam_keras.data.source import SPLITS, Source, Split, Targets
 from mam_keras.errors import UserError
+from mam_keras.settings import Registry
+
+SOURCES = Registry(
+    "source",
+    {name: f"mam_keras.data.{name}" for name in ("celeba", "tfds", "table", "folders", "synthetic_faces")},
+)
 
 
 def load(settings) -> Source:
     """The source that one of `config`'s data sections describes.
 
     Validation is joined to train first (`train_on_validation`; there is no validation split then), each split is cut
-    to its first `limit` images next, and `attributes` are chosen and ordered last. Splits without images are left out.
+    to its first `limit` images next, and `attributes` are chosen and ordered last (of exclusive classes by the source's
+    module, which leaves out the images of all others). Splits without images are left out.
 
-    Raises `UserError` for what the source's own module refuses, for a source without training images, without the
-    validation split that `train_on_validation` asks for, and for an unknown or repeated attribute.
+    Raises `UserError` for what the source's own module refuses, for a source without training images, without a single
+    known label of these, without two classes where they are exclusive, without the validation split that
+    `train_on_validation` asks for, and for an unknown or repeated attribute.
     """
-    source = importlib.import_module(f"mam_keras.data.{settings.source}").load(settings)
+    source = SOURCES.module(settings.source).load(settings)
+    if source.targets.exclusive and len(source.attributes) < 2:
+        raise UserError(f"data.source: expected two classes or more. Received: {some(source.attributes) or 'none'}")
     splits = {name: source.splits[name] for name in SPLITS if name in source.splits and len(source.splits[name])}
     found = ", ".join(f"{name} {len(split)}" for name, split in splits.items()) or "no images"
     if "train" not in splits:
@@ -37,8 +46,14 @@ def load(settings) -> Source:
         splits = {name: _first(split, settings.limit) for name, split in splits.items()}
     chosen = attribute_positions(settings.attributes, source.attributes)
     attributes = tuple(source.attributes[position] for position in chosen)
-    splits = {name: replace(split, labels=split.labels[:, chosen]) for name, split in splits.items()}
-    return Source(attributes, splits, (*source.notes, *_warnings(attributes, splits)))
+    splits = {
+        name: replace(split, labels=split.labels[:, chosen], known=split.known[:, chosen])
+        for name, split in splits.items()
+    }
+    targets = Targets(attributes, source.targets.exclusive)
+    if not splits["train"].known.any():
+        raise UserError(f"data.source: expected a known label of a training image. Received: none of {found}")
+    return Source(targets, splits, (*source.notes, *_warnings(targets, splits)))
 
 
 def attribute_positions(chosen, known) -> list[int]:
@@ -76,6 +91,7 @@ def _joined(train: Split, validation: Split) -> Split:
     return Split(
         ids=np.concatenate([train.ids, validation.ids]),
         labels=np.concatenate([train.labels, validation.labels]),
+        known=np.concatenate([train.known, validation.known]),
         images=lambda: train.images().concatenate(validation.images()),
         groups=np.concatenate([train.groups, validation.groups]) if both_grouped else None,
         fingerprint=_fingerprint("joined", train.fingerprint, validation.fingerprint),
@@ -96,6 +112,7 @@ def _first(split: Split, limit: int) -> Split:
     return Split(
         ids=split.ids[:limit],
         labels=split.labels[:limit],
+        known=split.known[:limit],
         images=images,
         groups=None if split.groups is None else split.groups[:limit],
         fingerprint=_fingerprint("first", str(limit), split.fingerprint),
@@ -106,13 +123,27 @@ def _fingerprint(*parts: str) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-def _warnings(attributes, splits) -> list[str]:
+def _warnings(targets, splits) -> list[str]:
     """What makes figures mean less than they seem to."""
-    notes = []
-    share = splits["train"].labels.mean(axis=0)
-    constant = [name for name, positive in zip(attributes, share, strict=True) if positive in (0, 1)]
+    notes, names = [], np.array(targets.names)
+    constant = names[np.isin(splits["train"].rates, (0, 1))].tolist()
     if constant:
         notes.append(f"the same in all training images, so that nothing can be learnt of it: {some(constant, 5)}")
+    unknown = {name: ~split.known.any(axis=0) for name, split in splits.items()}
+    if len(splits) > 1 and (everywhere := np.all(list(unknown.values()), axis=0)).any():
+        notes.append(f"no label is known anywhere: {some(names[everywhere].tolist(), 5)}")
+        unknown = {name: nowhere & ~everywhere for name, nowhere in unknown.items()}
+    for name, nowhere in unknown.items():
+        if nowhere.all():
+            notes.append(f"no label is known in {name}, so that it has no figures")
+        elif nowhere.any():
+            notes.append(f"no label is known in {name}: {some(names[nowhere].tolist(), 5)}")
+    what, known = "labels", {name: split.known for name, split in splits.items()}
+    if targets.exclusive:
+        what, known = "images' classes", {name: rows[:, 0] for name, rows in known.items()}
+    counts = [f"{name} {each.size - each.sum():,} of {each.size:,}" for name, each in known.items() if not each.all()]
+    if counts:
+        notes.append(f"{what} that are not known and count nowhere: {', '.join(counts)}")
     grouped = [np.unique(split.groups) for split in splits.values() if split.groups is not None]
     if grouped:
         _, times = np.unique(np.concatenate(grouped), return_counts=True)

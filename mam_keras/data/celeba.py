@@ -10,19 +10,37 @@ list_landmarks_align_celeba.txt | .csv         where the eyes, the nose and the 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from mam_keras import config
 from mam_keras.data import some
-from mam_keras.data.source import SPLITS, Source, Split
-from mam_keras.data.table import Rows, csv_rows, read_text
+from mam_keras.data.source import SPLITS, Data, Source, Split, Targets
+from mam_keras.data.table import Rows, csv_rows, file_splits, read_text
 from mam_keras.errors import UserError
+from mam_keras.settings import Text
 
 _PARTITION = {str(number): name for number, name in enumerate(SPLITS)}
 
 
-def load(settings: config.CelebAData) -> Source:
+class Settings(Data):
+    """The official raw layout of CelebA (Liu et al. 2015)."""
+
+    TITLE: ClassVar[str] = "CelebA (Liu et al. 2015)"
+    PLACES: ClassVar[tuple[str, ...]] = (*Data.PLACES, "directory")
+
+    source: Literal["celeba"]
+    directory: Text  # holds img_align_celeba/ and list_attr_celeba.txt (or .csv)
+
+    @property
+    def is_celeba(self):
+        return True
+
+    def landmarks(self, ids):
+        return mean_landmarks(Path(self.directory), ids)
+
+
+def load(settings: Settings) -> Source:
     """Reads the lists and finds the images; they are called by their file names.
 
     Images without labels are left out, and `notes` says so. A label whose image is missing stays: whoever reads the
@@ -40,11 +58,12 @@ def load(settings: config.CelebAData) -> Source:
     assignment = np.array([partition[name][1] for name in rows.lines])
     if "train" not in assignment:
         raise UserError(f"{partition_path}: expected training images (0). Received: none of {len(assignment)} rows")
-    splits = rows.splits(folder, assignment, _groups(directory, path, rows.lines))
+    names, groups = list(rows.lines), _groups(directory, path, rows.lines)
+    splits = file_splits(folder, path, names, assignment, rows.labels(), groups=groups)
     held = os.listdir(folder)  # noqa: PTH208 (pathlib would make 200,000 paths)
     unlisted = sorted(name for name in held if name.lower().endswith(".jpg") and name not in rows.lines)
     notes = (f"{folder}: left out {len(unlisted)} images without a row in {path.name}: {some(unlisted)}",)
-    return Source(tuple(attributes), splits, notes if unlisted else ())
+    return Source(Targets(tuple(attributes)), splits, notes if unlisted else ())
 
 
 def load_undivided(directory: Path, key: str) -> tuple[Path, tuple[str, ...], Split]:
@@ -53,8 +72,13 @@ def load_undivided(directory: Path, key: str) -> tuple[Path, tuple[str, ...], Sp
     Raises `UserError` as `load` does; `key` is the setting that names the folder.
     """
     folder = _image_folder(directory, key)
-    _, attributes, rows = _attributes(directory)
-    return folder, tuple(attributes), rows.splits(folder, np.full(len(rows.lines), "test"), None)["test"]
+    path, attributes, rows = _attributes(directory)
+    names = list(rows.lines)
+    return (
+        folder,
+        tuple(attributes),
+        file_splits(folder, path, names, np.full(len(names), "test"), rows.labels())["test"],
+    )
 
 
 def mean_landmarks(directory: Path, ids: np.ndarray) -> dict[str, tuple[float, float]]:

@@ -13,10 +13,10 @@ import numpy as np
 import pydantic
 from PIL import Image
 
-from mam_keras.config import Section, Text
 from mam_keras.data import some
 from mam_keras.data.celeba import load_undivided
 from mam_keras.errors import UserError
+from mam_keras.settings import Section, Text
 
 
 class _Classes(Section):

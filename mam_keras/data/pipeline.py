@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from mam_keras.data.images import prepare
 from mam_keras.errors import UserError
-from mam_keras.run_directory import locked, remove_partial, replacing, write_json
+from mam_keras.files import locked, remove_partial, replacing, write_json
+from mam_keras.statistics import ratio
 
 READ_AHEAD = 64  # images decoded ahead of the one being kept
 BATCHES_AHEAD = 2  # of the one being trained on
@@ -28,7 +29,7 @@ class Prepared:
 
     Attributes:
         images: uint8 (n, S, S, 3); in memory, or mapped from the disk cache.
-        ids, labels, groups: as in `source.Split`, of these n images.
+        ids, labels, groups, known: as in `source.Split`, of these n images.
         unreadable: what was left out, as "id: reason".
     """
 
@@ -37,6 +38,11 @@ class Prepared:
     labels: np.ndarray
     groups: np.ndarray | None
     unreadable: tuple[str, ...]
+    known: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.known is None:
+            object.__setattr__(self, "known", np.ones(self.labels.shape, bool))
 
     def __len__(self):
         return len(self.ids)
@@ -45,6 +51,16 @@ class Prepared:
     def units(self):
         """int (n,), what a bootstrap resamples and halves are made of: the groups where there are any, else images."""
         return np.arange(len(self)) if self.groups is None else self.groups
+
+    @property
+    def rates(self):
+        """float (K,), the share of positive images among those whose label is known; NaN where none is."""
+        return ratio(self.labels.sum(axis=0), self.known.sum(axis=0))
+
+    @property
+    def marked_labels(self):
+        """float32 (n, K): 1, 0, and NaN where a label is not known, as losses take them."""
+        return np.where(self.known, self.labels, np.float32(np.nan)).astype(np.float32)
 
 
 def read(split, name, settings):
@@ -64,13 +80,14 @@ def read(split, name, settings):
     named = _named(split, name, settings, unreadable)
     kept = np.setdiff1d(np.arange(len(split)), list(unreadable))
     groups = None if split.groups is None else split.groups[kept]
-    return Prepared(images[: len(kept)], split.ids[kept], split.labels[kept], groups, named)
+    return Prepared(images[: len(kept)], split.ids[kept], split.labels[kept], groups, named, split.known[kept])
 
 
 def training_batches(
     prepared, batch_size, seed, epoch, augmentation, replicas=1, own=range(1), blocks=None, supervised=0
 ):
-    """One epoch of training: a `tf.data.Dataset` of (images uint8 (B, S, S, 3), labels float32 (B, K)).
+    """One epoch of training: a `tf.data.Dataset` of (images uint8 (B, S, S, 3), labels float32 (B, K), NaN
+    where not known).
 
     Batches are always full: what remains after shuffling is left out of this epoch. Images are changed as
     `augmentation` says.
@@ -89,10 +106,12 @@ def training_batches(
     drawn = {name: values[order] for name, values in drawn.items()}
     batches = tf.data.Dataset.from_tensor_slices((order, drawn)).batch(part, drop_remainder=True)
 
+    marked = prepared.marked_labels
+
     def gather(indices, drawn):
         images = tf.numpy_function(lambda rows: prepared.images[rows], [indices], tf.uint8, stateful=False)
         images.set_shape((part, *prepared.images.shape[1:]))
-        labels = tf.gather(tf.constant(prepared.labels, tf.float32), indices)
+        labels = tf.gather(tf.constant(marked), indices)
         images = augmentation.apply(images, drawn)
         if blocks is None:
             return images, labels
@@ -109,12 +128,13 @@ def ordered_batches(prepared, batch_size, rows=None):
     Of the images in the range `rows` where it is given.
     """
     rows = range(len(prepared)) if rows is None else rows
+    marked = prepared.marked_labels
     batches_of_rows = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
 
     def batches():
         for batch in batches_of_rows:
             rows = slice(batch.start, batch.stop)
-            yield prepared.images[rows], prepared.labels[rows].astype(np.float32)
+            yield prepared.images[rows], marked[rows]
 
     image, label = prepared.images.shape[1:], prepared.labels.shape[1:]
     signature = (tf.TensorSpec((None, *image), tf.uint8), tf.TensorSpec((None, *label), tf.float32))

@@ -11,10 +11,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from mam_keras import config as configuration
-from mam_keras.config import Count, Section, Text
-from mam_keras.data import celeba
+from mam_keras import settings
 from mam_keras.errors import UserError
+from mam_keras.settings import Count, Section, Text
 
 CELEBA = Path(__file__).with_name("celeba_regions.yaml")
 
@@ -46,7 +45,7 @@ class Places(Section):
 def read(path):
     """The `Places` of a YAML file, of CelebA's where `path` is None. Raises `UserError` naming file and key."""
     path = path or CELEBA
-    found = configuration.check(configuration.read(path), str(path), Places)
+    found = settings.check(settings.read(path), str(path), Places)
     for name, place in found.attributes.items():
         for number, box in enumerate(place.boxes):
             key = f"attributes.{name}.boxes.{number}.around"
@@ -59,8 +58,7 @@ def aligned(data, path):
 
     CelebA's are, others where the user gives a file (`path` is not None), drawn faces never.
     """
-    celeba_itself = data.source == "celeba" or (data.source == "tfds" and data.builder == "celeb_a")
-    return celeba_itself or (path is not None and data.source != "synthetic_faces")
+    return data.is_celeba or (path is not None and not data.is_drawn)
 
 
 def expect_known(path, key, names, known, what):
@@ -77,12 +75,10 @@ def boxes(places, data, attributes, ids):
 
     Args:
         places: `Places`.
-        data: a data section of `config`; CelebA's own list of landmarks stands in the place of the file's.
+        data: a data section of `config`; landmarks of its own stand in the place of the file's.
         ids: of the images whose mean landmarks are wanted, str (n,).
     """
-    known = dict(places.landmarks)
-    if data.source == "celeba":
-        known |= celeba.mean_landmarks(Path(data.directory), ids)
+    known = places.landmarks | data.landmarks(ids)
     return np.stack(
         [
             pixels(places.attributes.get(name, Place()).boxes, known, places.frame, data.image_size)

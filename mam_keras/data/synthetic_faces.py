@@ -5,13 +5,15 @@ attributes; `draw` puts the attributes into it; `region` is the pixels that one 
 of training.
 """
 
-import numpy as np
-import tensorflow as tf
-from PIL import Image, ImageDraw
+from typing import Annotated, ClassVar, Literal
 
-from mam_keras.config import SyntheticFacesData
+import numpy as np
+from PIL import Image, ImageDraw
+from pydantic import Field
+
 from mam_keras.data.pen import Pen, both_sides, ellipse, mirrored, smooth
-from mam_keras.data.source import SPLITS, Source, Split
+from mam_keras.data.source import SPLITS, Data, Source, Split, Targets
+from mam_keras.settings import Count, Share
 
 # Name and positive rate. The two makeups stay at 0.5: only then can any co-occurrence keep both rates.
 _RATES = {
@@ -55,6 +57,24 @@ _SHADOWS = [
 _BLUSHES = [(226, 40, 80), (236, 90, 50), (170, 30, 90), (150, 60, 40), (240, 120, 170)]
 _METALS = [(250, 214, 90), (236, 240, 248), (60, 200, 200), (220, 40, 60), (30, 30, 40), (80, 90, 220)]
 _IRISES = [(60, 36, 22), (104, 68, 36), (60, 110, 150), (70, 120, 80), (110, 120, 130)]
+
+
+class Settings(Data):
+    """Faces drawn by the program; nothing to download."""
+
+    TITLE: ClassVar[str] = "faces drawn by the program"
+
+    source: Literal["synthetic_faces"]
+    train: Count = 6000
+    validation: Count = 1000
+    test: Count = 1000
+    seed: Annotated[int, Field(ge=0)] = 0
+    co_occurrence: Share = 0.5  # P(Wearing_Lipstick = Heavy_Makeup) in train and validation; 0.5 = independent
+    test_co_occurrence: Share | None = None  # the same in test; as in train when left out
+
+    @property
+    def is_drawn(self):
+        return True
 
 
 class Scene:
@@ -151,7 +171,7 @@ class Scenes:
         settings: as in `load`.
     """
 
-    def __init__(self, settings: SyntheticFacesData):
+    def __init__(self, settings: Settings):
         self._settings, self._splits = settings, load(settings).splits
 
     def toggled(self, identifier, attribute):
@@ -162,12 +182,12 @@ class Scenes:
         return toggled(scene, labels, ATTRIBUTES.index(attribute), self._settings.image_size)
 
 
-def load(settings: SyntheticFacesData) -> Source:
+def load(settings: Settings) -> Source:
     """The three splits of `settings`, drawn at its `image_size`; image i is the same however many there are.
 
     With co-occurrence q, P(Wearing_Lipstick = Heavy_Makeup) = q and both keep their rate of 0.5.
     """
-    return Source(ATTRIBUTES, {name: _split(settings, name) for name in SPLITS})
+    return Source(Targets(ATTRIBUTES), {name: _split(settings, name) for name in SPLITS})
 
 
 def _split(settings, name):
@@ -185,9 +205,13 @@ def _split(settings, name):
         return np.stack([draw(Scene(settings.seed, name, int(i)), labels[i], size) for i in indices])
 
     def batch(indices):
+        import tensorflow as tf  # takes seconds, and settings are read without it
+
         return tf.ensure_shape(tf.numpy_function(drawn, [indices], tf.uint8, stateful=False), (None, size, size, 3))
 
     def images():  # in one thread: Python's lock makes several slower
+        import tensorflow as tf
+
         return tf.data.Dataset.range(count).batch(_BATCH).map(batch).unbatch()
 
     return Split(

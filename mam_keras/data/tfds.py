@@ -1,4 +1,4 @@
-"""Data sets that TensorFlow Datasets has prepared: `celeb_a`, or any with images and yes-or-no labels.
+"""Data sets that TensorFlow Datasets has prepared: `celeb_a`, or any with images and yes-or-no labels or classes.
 
 Reads prepared files only: runs no builder's code, downloads nothing.
 """
@@ -8,25 +8,44 @@ import functools
 import hashlib
 import logging
 import shlex
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from mam_keras import config
-from mam_keras.data import nearest
-from mam_keras.data.source import Source, Split
-from mam_keras.data.table import SPLIT_NAMES, stamp
+from mam_keras.data import attribute_positions, nearest, some
+from mam_keras.data.source import Data, Source, Split, Targets
+from mam_keras.data.table import SPLIT_NAMES, one_hot, stamp
 from mam_keras.errors import UserError
+from mam_keras.settings import Text
 
 _ID_FEATURES = ("id", "image_id", "file_name", "filename", "image/filename")
 
 
-def load(settings: config.TFDSData) -> Source:
+class Settings(Data):
+    """A builder of TensorFlow Datasets with an image and a dictionary or vector of booleans, or a class."""
+
+    TITLE: ClassVar[str] = "TensorFlow Datasets"
+    PLACES: ClassVar[tuple[str, ...]] = (*Data.PLACES, "directory")
+
+    source: Literal["tfds"]
+    builder: Text = "celeb_a"
+    directory: Text | None = None  # tensorflow_datasets' data_dir; its own default when left out
+    image: Text = "image"
+    labels: Text = "attributes"
+
+    @property
+    def is_celeba(self):
+        return self.builder.split(":")[0] == "celeb_a"
+
+
+def load(settings: Settings) -> Source:
     """Reads the labels of all splits; images are read when they are drawn, and decoded as those in files are.
 
-    `settings.labels` names a dictionary of booleans, whose keys are the attributes, or a vector of booleans (K,),
-    whose attributes are called attribute_0, attribute_1, ... The validation split may be called validation, valid or
-    val. An image is called by its id or file name where the data set has one that is unique, or else by its split and
-    running number. The feature `identity`, which `celeb_a` has, makes the groups.
+    `settings.labels` names a dictionary of booleans, whose keys are the attributes, a vector of booleans (K,), whose
+    attributes are called attribute_0, attribute_1, ..., or a ClassLabel, whose names are exclusive classes; -1 is not
+    known, and images of classes that `settings.attributes` does not choose are left out. The validation split may be
+    called validation, valid or val. An image is called by its id or file name where the data set has one that is
+    unique, or else by its split and running number. The feature `identity`, which `celeb_a` has, makes the groups.
 
     Raises `UserError` if the data set is not prepared (naming the command to run), has no such features, or cannot
     be read.
@@ -35,23 +54,40 @@ def load(settings: config.TFDSData) -> Source:
         builder = _prepared(settings)
         features = builder.info.features
         _expect_image(settings.image, features)
-        attributes = _attributes(settings.labels, features)
+        targets = _targets(settings.labels, features)
         # The later name wins, so "validation" does if there is also a "val" or "valid".
         names = {
             SPLIT_NAMES[name]: name
             for name, split in sorted(builder.info.splits.items())
             if name in SPLIT_NAMES and split.num_examples
         }
-        read = {split: _read(builder, name, settings.labels, attributes) for split, name in names.items()}
+        read = {split: _read(builder, name, settings.labels, targets) for split, name in names.items()}
     given = [name for _, ids, _ in read.values() for name in ids]
     unique = len(set(given)) == len(given)
-    splits = {}
+    splits, left_out = {}, 0
+    chosen = targets.names
+    if targets.exclusive:
+        chosen = tuple(targets.names[position] for position in attribute_positions(settings.attributes, targets.names))
     for split, (labels, ids, groups) in read.items():
         if not (unique and len(ids)):
             ids = [f"{split}-{number:06}" for number in range(len(labels))]
-        images = functools.partial(_images, builder, names[split], settings.image)
-        splits[split] = Split(np.array(ids), labels, images, groups, _fingerprint(builder, names[split]))
-    return Source(attributes, splits)
+        known, rows = np.ones(labels.shape, bool), np.ones(len(labels), bool)
+        if targets.exclusive:
+            known = np.repeat(labels.any(axis=1, keepdims=True), len(chosen), axis=1)
+            labels = labels[:, [targets.names.index(name) for name in chosen]]
+            rows = labels.any(axis=1) | ~known.any(axis=1)
+            left_out += np.count_nonzero(~rows)
+        splits[split] = Split(
+            ids=np.array(ids)[rows],
+            labels=labels[rows],
+            images=functools.partial(_images, builder, names[split], settings.image, rows),
+            groups=None if groups is None else groups[rows],
+            fingerprint=_fingerprint(builder, names[split], rows),
+            known=known[rows],
+        )
+    others = [name for name in targets.names if name not in chosen]
+    note = f"{settings.builder}: left out {left_out} images of classes that are not chosen: {some(others)}"
+    return Source(targets._replace(names=chosen), splits, (note,) if left_out else ())
 
 
 @contextlib.contextmanager
@@ -98,17 +134,21 @@ def _expect_image(name, features):
         raise UserError(f"data.image: expected a feature of images of integers. Received: {name!r}, {_kind(feature)}")
 
 
-def _attributes(name, features) -> tuple[str, ...]:
+def _targets(name, features) -> Targets:
     import tensorflow_datasets as tfds
 
     feature = _feature("labels", name, features)
     parts = feature.items() if isinstance(feature, tfds.features.FeaturesDict) else ()
     if parts and all(_is_scalar(part, np.bool_) for _, part in parts):
-        return tuple(sorted(name for name, _ in parts))  # their order in TFDS's files means nothing
+        return Targets(tuple(sorted(name for name, _ in parts)))  # their order in TFDS's files means nothing
     is_vector = isinstance(feature.shape, tuple) and len(feature.shape) == 1 and feature.shape[0]  # None: it varies
     if is_vector and feature.np_dtype == np.bool_:
-        return tuple(f"attribute_{number}" for number in range(feature.shape[0]))
-    raise UserError(f"data.labels: expected a dictionary or a vector of booleans. Received: {name!r}, {_kind(feature)}")
+        return Targets(tuple(f"attribute_{number}" for number in range(feature.shape[0])))
+    if isinstance(feature, tfds.features.ClassLabel) and (feature.num_classes or 0) > 1:
+        return Targets(tuple(feature.names), exclusive=True)
+    raise UserError(
+        f"data.labels: expected a dictionary or a vector of booleans, or classes. Received: {name!r}, {_kind(feature)}"
+    )
 
 
 def _feature(key, name, features):
@@ -128,7 +168,7 @@ def _is_scalar(feature, *kinds) -> bool:
     return feature.shape == () and any(np.issubdtype(feature.np_dtype, kind) for kind in kinds)
 
 
-def _read(builder, name, labels, attributes):
+def _read(builder, name, labels, targets):
     """labels bool (n, K), ids (n strings, or none), groups int (n,) or None of one split, without its images."""
     import tensorflow as tf
 
@@ -142,7 +182,7 @@ def _read(builder, name, labels, attributes):
     def columns(batch):
         vector = batch[labels]
         if isinstance(vector, dict):
-            vector = tf.stack([vector[attribute] for attribute in attributes], axis=-1)
+            vector = tf.stack([vector[attribute] for attribute in targets.names], axis=-1)
         found = {"labels": vector}
         if id_name:
             found["ids"] = batch[id_name]
@@ -157,6 +197,8 @@ def _read(builder, name, labels, attributes):
         raise UserError(f"{builder.data_path}: expected readable records of {name!r}. Received: {reason}") from None
     found = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
     ids = [each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in found.get("ids", ())]
+    if targets.exclusive:
+        found["labels"] = one_hot(found["labels"], len(targets.names))
     return found["labels"], ids, found.get("groups")
 
 
@@ -168,7 +210,8 @@ def _only(value):
     return next(iter(value.values())) if is_one else value
 
 
-def _images(builder, name, image):
+def _images(builder, name, image, rows):
+    """Of a split, those alone where `rows`, bool (n,), says so."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -176,6 +219,9 @@ def _images(builder, name, image):
 
     with _quiet():
         encoded = _in_order(builder, name, {image: True}, {image: tfds.decode.SkipDecoding()})
+    if not rows.all():
+        encoded = tf.data.Dataset.zip(tf.data.Dataset.from_tensor_slices(rows), encoded)
+        encoded = encoded.filter(lambda kept, _: kept).map(lambda _, example: example)
     return encoded.map(
         lambda example: images.decode(example[image]), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
@@ -193,8 +239,10 @@ def _in_order(builder, name, wanted, decoders=None):
     )
 
 
-def _fingerprint(builder, name) -> str:
+def _fingerprint(builder, name, rows) -> str:
     digest = hashlib.sha256(f"{builder.info.full_name} {name}".encode())
+    if not rows.all():
+        digest.update(np.packbits(rows).tobytes())
     for path in builder.info.splits[name].filepaths:
         digest.update(f"{path.name}\0{stamp(path)}\n".encode())
     return digest.hexdigest()

@@ -1,0 +1,92 @@
+"""The directory of a search: which files there are, and who may work in it. Knows nothing of what is in them."""
+
+import json
+from pathlib import Path
+
+from mam_keras import config as configuration
+from mam_keras.errors import UserError
+from mam_keras.files import held, marked, write_mark
+from mam_keras.run_directory import carried_over
+from mam_keras.settings import difference
+
+
+class SearchDirectory:
+    """Paths of one search.
+
+    search.yaml     the configuration, resolved, with its `tune` section
+    search.json     the state of the search, replaced after every trial
+    trial-01, ...   run directories, with outcome.json beside what `fit` leaves
+    fit/            what each trial was started with, and what it printed
+    keras_tuner/    Keras Tuner's own notes of the trials, which nothing here reads
+    tuning.json     what was found; written last
+    tuning.csv      a row for each trial
+    best.yaml       the winning configuration, for `fit`
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.config = self.path / "search.yaml"
+        self.state = self.path / "search.json"
+        self.keras_tuner = self.path / "keras_tuner"
+        self.results = self.path / "tuning.json"
+        self.table = self.path / "tuning.csv"
+        self.best = self.path / "best.yaml"
+
+    def trial(self, number):
+        """The run directory of the trial of this number, from 1."""
+        return self.path / f"trial-{number:02d}"
+
+    def open(self, config):
+        """Holds the directory (`held`) for a search: new, carried on, or with another number of trials than before.
+
+        Raises `UserError` for a finished search and for one of another configuration.
+        """
+        return held(self.path, "search", self._is_search, lambda: self._make_ready(config))
+
+    def _is_search(self):
+        """Whether `open` made it one; earlier versions left no mark but the search's state."""
+        return marked(self.config) or (self.config.exists() and self.state.exists())
+
+    def require(self, config):
+        """Raises `UserError` unless this is a search of `config`; the number of trials and places may differ."""
+        present = carried_over(configuration.load(self.config), config, ())
+        if _any_trials(present) != _any_trials(config):
+            key, there, here = difference(_any_trials(present), _any_trials(config))
+            raise UserError(
+                f"{self.config}: expected the configuration of this search to go on with. Received: {key} is "
+                f"{there!r} there and {here!r} here; choose another --run"
+            )
+
+    def _make_ready(self, config):
+        if self.config.exists():
+            self.require(config)
+            self._refuse_finished(config)
+        self.results.unlink(missing_ok=True)  # of fewer or more trials
+        write_mark(self.config, config.to_yaml())
+
+    def _refuse_finished(self, config):
+        if self.results.exists() and carried_over(configuration.load(self.config), config, ()) == config:
+            raise UserError(
+                f"{self.path}: expected an unfinished search. Received: a finished one; a larger tune.trials carries "
+                "it on, another --run starts a new one"
+            )
+
+
+def best_trial(path) -> Path:
+    """The run directory that a finished search in `path` found best; `path` itself where there is no search.
+
+    Raises `UserError` for a search that is not finished or whose tuning.json is damaged.
+    """
+    search = SearchDirectory(path)
+    if not search.config.exists():
+        return search.path
+    try:
+        found = json.loads(search.results.read_text(encoding="utf-8"))
+        return search.trial(found["best"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = "it is not finished" if isinstance(error, FileNotFoundError) else f"{search.results.name} is damaged"
+        raise UserError(f"{path}: expected a finished search, or one of its trials. Received: {reason}") from None
+
+
+def _any_trials(config):
+    return config.model_copy(update={"tune": config.tune.model_copy(update={"trials": None})})
