@@ -1,5 +1,1 @@
-"""The network of Kimura & Tanaka as a Keras functional model with named outputs."""
-
-from mam_keras.model.assembly import build, compile_losses, output_names, parts
-
-__all__ = ["build", "compile_losses", "output_names", "parts"]
+"""Parts that know no system: features, masks, heads, maps, losses. What a whole network is, says `systems`."""

@@ -1,14 +1,23 @@
-"""The terms of equation 6 (1904.13078, section 3) and one of ours: each a mean over the batch of a value per image."""
+"""The terms of the losses, each a mean over the batch of a value per image. Knows labels and outputs, no network.
+
+Labels are float, NaN where not known: a label that is not known adds nothing.
+"""
 
 import keras
 from keras import ops
 
 
-@keras.saving.register_keras_serializable("mam_keras")
-class SummedCrossentropy(keras.losses.Loss):
-    """Binary cross-entropy **summed** over attributes, mean over the batch (equations 1 and 3).
+class _Loss(keras.losses.Loss):
+    def mean(self, expected, outputs):
+        """Over these images; a Keras loss, when called, divides by the number of replicas of tf.distribute."""
+        return ops.mean(self.call(expected, outputs))
 
-        L = 1/N sum_i sum_k u^k_{y} [ -y log p - (1 - y) log(1 - p) ]
+
+@keras.saving.register_keras_serializable("mam_keras")
+class SummedCrossentropy(_Loss):
+    """Binary cross-entropy **summed** over attributes, mean over the batch (1904.13078, equations 1 and 3).
+
+        L = 1/N sum_i sum_k [label known] u^k_{y} [ -y log p - (1 - y) log(1 - p) ]
 
     Keras's own loss would divide by K. Labels and predictions: (N, K) or (N, 1); computed in float32.
 
@@ -25,18 +34,56 @@ class SummedCrossentropy(keras.losses.Loss):
 
     def call(self, labels, predictions):
         labels, predictions = ops.cast(labels, "float32"), ops.cast(predictions, "float32")
+        unknown = ops.isnan(labels)
+        labels = ops.where(unknown, 0.0, labels)
         losses = ops.binary_crossentropy(labels, predictions, from_logits=self.from_logits)
         if self.class_weights is not None:
             weights = ops.convert_to_tensor(self.class_weights, "float32")
             losses = losses * (labels * weights[:, 1] + (1.0 - labels) * weights[:, 0])
-        return ops.sum(losses, axis=-1)
+        return ops.sum(ops.where(unknown, 0.0, losses), axis=-1)
 
     def get_config(self):
         return super().get_config() | {"class_weights": self.class_weights, "from_logits": self.from_logits}
 
 
 @keras.saving.register_keras_serializable("mam_keras")
-class ReconstructionError(keras.losses.Loss):
+class ClassCrossentropy(_Loss):
+    """Cross-entropy of exclusive classes, mean over the batch; images of unknown class count in N alone.
+
+        L = 1/N sum_i [class known] u_{y_i} [ -log p_{i, y_i} ]
+
+    Labels (N, K), one-hot, and predictions (N, K), which sum to 1 or are logits; computed in float32.
+
+    Args:
+        class_weights: u, K numbers, or None for ones.
+        from_logits: as in `SummedCrossentropy`.
+    """
+
+    def __init__(self, class_weights=None, from_logits=False, name="class_crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.class_weights = class_weights
+        self.from_logits = from_logits
+
+    def call(self, labels, predictions):
+        labels, predictions = ops.cast(labels, "float32"), ops.cast(predictions, "float32")
+        labels = ops.where(ops.isnan(labels), 0.0, labels)
+        losses = ops.categorical_crossentropy(labels, predictions, from_logits=self.from_logits)
+        if self.class_weights is not None:
+            losses = losses * ops.sum(labels * ops.convert_to_tensor(self.class_weights, "float32"), axis=-1)
+        return ops.where(ops.sum(labels, axis=-1) > 0, losses, 0.0)
+
+    def get_config(self):
+        return super().get_config() | {"class_weights": self.class_weights, "from_logits": self.from_logits}
+
+
+def classification(targets, class_weights=None, from_logits=False):
+    """The loss of a head that answers `data.source.Targets`; `class_weights` as `balanced_class_weights` gives them."""
+    kind = ClassCrossentropy if targets.exclusive else SummedCrossentropy
+    return kind(class_weights, from_logits)
+
+
+@keras.saving.register_keras_serializable("mam_keras")
+class ReconstructionError(_Loss):
     """Squared error of the reconstruction, summed over an image and divided by `divisor`, mean over the batch (eq. 5).
 
     Args:
@@ -57,7 +104,7 @@ class ReconstructionError(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("mam_keras")
-class OutsideAttention(keras.losses.Loss):
+class OutsideAttention(_Loss):
     """What it costs that an attribute's map is high outside the attribute's region. Ours; in neither paper.
 
         L_l = 1/N sum_i sum_k [y^k_i = 1, region known] -log sum_p r^k_p q^k_p,   q^k = softmax over positions of s^k
@@ -85,10 +132,17 @@ class OutsideAttention(keras.losses.Loss):
         return ops.sum(-ops.log(ops.where(known, ops.maximum(inside, 1e-7), 1.0)), axis=-1)
 
 
-def balanced_class_weights(positive_rates):
-    """u of `SummedCrossentropy` under which both classes of every attribute weigh the same: 1 / (2 rate of the class).
+def balanced_class_weights(targets, positive_rates):
+    """u of `classification` under which all classes weigh the same.
+
+    Of an attribute 1 / (2 rate of the class) for "no" and for "yes"; of exclusive classes 1 / (K rate).
 
     Args:
-        positive_rates: (K,), of the training split. An attribute with a single class keeps weights of 1.
+        targets: `data.source.Targets`.
+        positive_rates: (K,), of the training split, of the labels that are known. An attribute with a single class, or
+            none that is known, and a class that does not occur keep weights of 1.
     """
-    return [(1.0, 1.0) if rate in (0.0, 1.0) else (0.5 / (1 - rate), 0.5 / rate) for rate in map(float, positive_rates)]
+    rates = [float(rate) for rate in positive_rates]
+    if targets.exclusive:
+        return [1 / (len(rates) * rate) if rate > 0 else 1.0 for rate in rates]
+    return [(0.5 / (1 - rate), 0.5 / rate) if 0 < rate < 1 else (1.0, 1.0) for rate in rates]

@@ -30,7 +30,7 @@ class PlainHeads(keras.Layer):
         self.kernel = self.add_weight(
             name="kernel",
             shape=(self.attributes, self.channels),
-            initializer=_glorot(self.channels, 1),
+            initializer=glorot(self.channels, 1),
             autocast=False,  # sums are float32; only the masks' matrix products are as narrow as the features
         )
 
@@ -50,10 +50,19 @@ class PlainHeads(keras.Layer):
         """As `_MaskedHeads.scores_of_pairs`: the same scores again and again."""
         return [self.base(features)] * len(pairs)
 
+    @property
+    def identity(self):
+        """The pair (a, b) under which scores are those of training; here any."""
+        return 1.0, 1.0
+
+    def factors(self, features, k):
+        """T(M^k) of training, which features are multiplied by: 1."""
+        return 1.0
+
     def explain(self, features, a, b):
         """As `PerFeatureMaskedHeads.explain`, with T(M) = 1."""
         scores = self.base(features)
-        return scores, _importances(self.kernel, features, ops.ones_like(scores))
+        return scores, importances(self.kernel, features, ops.ones_like(scores))
 
     def compute_output_shape(self, features_shape):
         return (*features_shape[:-1], self.attributes)
@@ -85,6 +94,22 @@ class _MaskedHeads(PlainHeads):
         self.sparsity = sparsity
         self.family = family
         self.initial_bias = initial_bias
+
+    def build(self, features_shape):
+        super().build(features_shape)
+        self.build_masks(features_shape)
+
+    def mask_weights(self):
+        """What masks are made of, each (K, ...). Values: TensorFlow's `custom_gradient` refuses to see variables."""
+        return ops.copy(self.mask_kernel), ops.copy(self.mask_bias)
+
+    @property
+    def identity(self):
+        return FAMILIES[self.family].identity
+
+    def factors(self, features, k):
+        """T(M^k) of training: (N, H, W, C) -> float32 (N, H, W, C or 1)."""
+        return self.mask_offset + self.mask(features, k)
 
     def call(self, features, training=False):
         """Scores with T(M) = mask_offset + M: (N, H, W, C) -> float32 (N, H, W, K)."""
@@ -144,12 +169,12 @@ class PerFeatureMaskedHeads(_MaskedHeads):
 
     compile_training = False  # set by whoever trains; a property of the process, not of the model
 
-    def build(self, features_shape):
-        super().build(features_shape)
+    def build_masks(self, features_shape):
+        self.channels = features_shape[-1]
         self.mask_kernel = self.add_weight(
             name="mask_kernel",
             shape=(self.attributes, self.channels, self.channels),
-            initializer=_glorot(self.channels, self.channels),
+            initializer=glorot(self.channels, self.channels),
             autocast=False,
         )
         self.mask_bias = self.add_weight(
@@ -158,6 +183,11 @@ class PerFeatureMaskedHeads(_MaskedHeads):
             initializer=keras.initializers.Constant(self.initial_bias),
             autocast=False,
         )
+
+    @property
+    def mask_channels(self):
+        """Of one attribute's mask."""
+        return self.channels
 
     def mask(self, features, k):
         """M^k of one attribute: (N, H, W, C) -> float32 (N, H, W, C), in [0, 1]."""
@@ -191,8 +221,7 @@ class PerFeatureMaskedHeads(_MaskedHeads):
         return [sums[index] for index in range(len(pairs))]
 
     def _weights(self):
-        # Values, not variables: TensorFlow's `custom_gradient` refuses to see variables.
-        return tuple(ops.copy(weight) for weight in (self.mask_kernel, self.mask_bias, self.kernel))
+        return (*self.mask_weights(), ops.copy(self.kernel))
 
     def _masked(self, features, training):
         return masked_sums(features, *self._weights(), compiled=bool(training) and self.compile_training)
@@ -205,12 +234,12 @@ class CommonMaskedHeads(_MaskedHeads):
     |M|_1 counts the map once, not once per channel (our reading).
     """
 
-    def build(self, features_shape):
-        super().build(features_shape)
+    def build_masks(self, features_shape):
+        self.channels = features_shape[-1]
         self.mask_kernel = self.add_weight(
             name="mask_kernel",
             shape=(self.attributes, self.channels),
-            initializer=_glorot(self.channels, 1),
+            initializer=glorot(self.channels, 1),
             autocast=False,
         )
         self.mask_bias = self.add_weight(
@@ -219,6 +248,8 @@ class CommonMaskedHeads(_MaskedHeads):
             initializer=keras.initializers.Constant(self.initial_bias),
             autocast=False,
         )
+
+    mask_channels = 1
 
     def mask(self, features, k):
         """M^k of one attribute: (N, H, W, C) -> float32 (N, H, W, 1), in [0, 1]."""
@@ -231,7 +262,7 @@ class CommonMaskedHeads(_MaskedHeads):
     def explain(self, features, a, b):
         """As `PerFeatureMaskedHeads.explain`."""
         gains = self.mask_offset + self._transformed(features, a, b)
-        return gains * self.base(features), _importances(self.kernel, features, gains)
+        return gains * self.base(features), importances(self.kernel, features, gains)
 
     def _gains(self, features, pairs):
         base = self.base(features)
@@ -253,13 +284,13 @@ class CommonMaskedHeads(_MaskedHeads):
         return masks * self.base(features), masks
 
 
-def _glorot(fan_in, fan_out):
+def glorot(fan_in, fan_out):
     """Glorot's uniform initialiser of one attribute's weights; Keras would count K as a receptive field."""
     limit = math.sqrt(6.0 / (fan_in + fan_out))
     return keras.initializers.RandomUniform(-limit, limit)
 
 
-def _importances(kernel, features, gains):
+def importances(kernel, features, gains):
     """1/P sum_p |w_{k,c} g^k_p F_{p,c}| for gains that all channels share, (N, H, W, K): float32 (N, K, C)."""
     positions = features.shape[1] * features.shape[2]
     features, gains = (

@@ -1,0 +1,146 @@
+"""Pictures of what a network looks at: exact contributions and Grad-CAM. Knows no system, no data and no page.
+
+A map has a value for every position of a grid, and a position stands for the block of pixels under it. Maps of
+different grids are compared `on_grid` of one of them.
+"""
+
+import keras
+from keras import ops
+
+from mam_keras.model.network import Map
+
+GRAD_CAM_NOTE = (
+    "The features, weighted by how the logit would change with each channel's mean, positive part (Selvaraju et al. "
+    "2017). It says where channels that matter are active, not what each place adds."
+)
+SPEAKS_FOR = {True: "speaks for yes", False: "speaks for no"}  # what `evidence` shows, by the answer
+
+
+def contribution_map(network):
+    """s^k_p of the head that answers, what each position of the features adds to the logit, of either sign."""
+    own = network.contributions
+    return Map(
+        "contributions",
+        "What each position of the features adds to the attribute's logit, of either sign: an exact part of the "
+        "answer. A feature sees more of the image than its own place.",
+        True,
+        lambda images: own.scores(own.features(images)),
+        lambda images, features, k: ops.sum(own.of_channels(features, k), axis=-1),
+    )
+
+
+def linear_grad_cam(network, kernel, title="Grad-CAM", targets_axis=1):
+    """Grad-CAM of a linear unit on pooled features, in closed form: ReLU(sum_c w_{c,k} F_{p,c}).
+
+    Where the logit is a mean over positions, over the highest ones, or a log-sum-exp of the unit at each of them, the
+    gradients of the positions sum to the unit's weights: a^k_c = w_{c,k} / P is a column of the kernel, but for the
+    factor 1 / P, which no measure sees.
+
+    Args:
+        kernel: (C, K), or (K, C) where `targets_axis` is 0.
+    """
+
+    def show(images):
+        features = ops.cast(network.features(images), "float32")
+        return ops.relu(ops.tensordot(features, kernel, axes=[[3], [1 - targets_axis]]))
+
+    def of(images, features, k):
+        return ops.relu(ops.matmul(ops.cast(features, "float32"), ops.take(kernel, k, axis=targets_axis)))
+
+    return Map(title, GRAD_CAM_NOTE, False, show, of)
+
+
+def grad_cam(network, output="features", title="Grad-CAM"):
+    """Grad-CAM of the head that answers, at an output or a stage of the network (Selvaraju et al. 2017).
+
+        L^k_p = ReLU(sum_c a^k_c F_{p,c}),   a^k_c = 1/P sum_p d logit_k / d F_{p,c}
+
+    What is differentiated by is a shift of each channel, the same at all positions, so that no more is kept of K
+    backward passes than a. At the features, and where `Network.logit_of` tells a target's logit from the others', each
+    of them goes through that logit alone; otherwise through all of them.
+
+    Args:
+        output: of `Network.outputs`, or the name of one of `Network.stages`; the logits must depend on the image by way
+            of it alone.
+    """
+    import tensorflow as tf
+
+    at_features = output == "features"
+    tensor = network.outputs[output] if output in network.outputs else network.model.get_layer(output).output
+    below = keras.Model(network.model.input, tensor)
+    above = keras.Model(tensor, network.outputs[network.main_head])
+    targets = len(network.targets.names)
+
+    def weigh(features, derivative):
+        """ReLU(sum_c a_c F_{p,c}) of the derivative (n, 1, 1, C) of a logit by the shift: (n, H, W)."""
+        positions = features.shape[1] * features.shape[2]
+        features, derivative = (tf.cast(array, tf.float32) for array in (features, derivative))
+        return tf.nn.relu(tf.reduce_sum(features * derivative, axis=-1) / positions)
+
+    def of_one(features, logit):
+        shift = tf.zeros_like(features[:, :1, :1])
+        with tf.GradientTape() as tape:
+            tape.watch(shift)
+            value = logit(features + shift)
+        return weigh(features, tape.gradient(value, shift))
+
+    def of(images, features, k):
+        if at_features and network.logit_of is not None:
+            return of_one(features, lambda shifted: network.logit_of(shifted, k))
+        features = features if at_features else below(images, training=False)
+        return of_one(features, lambda shifted: above(shifted, training=False)[:, k])
+
+    def show(images):
+        features = below(images, training=False)
+        if at_features and network.logit_of is not None:
+            maps = tf.map_fn(lambda k: of(images, features, k), tf.range(targets), fn_output_signature=tf.float32)
+        else:
+            shift = tf.zeros_like(features[:, :1, :1])
+            with tf.GradientTape(persistent=True) as tape:  # without a graph, a loop asks for it
+                tape.watch(shift)
+                sums = tf.reduce_sum(above(features + shift, training=False), axis=0)  # images do not see each other
+            derivatives = tape.jacobian(sums, shift, experimental_use_pfor=False)
+            maps = tf.map_fn(lambda one: weigh(features, one), derivatives, fn_output_signature=tf.float32)
+        return tf.transpose(maps, (1, 2, 3, 0))
+
+    return Map(title, GRAD_CAM_NOTE, False, show, of)
+
+
+def of_target(one, images, features, k):
+    """A `Map` for one target: images (n, S, S, 3), `Network.features` of them, and k -> float32 (n, H, W)."""
+    if one.of is not None:
+        return one.of(images, features, k)
+    shown = one.show(images)
+    return shown[..., 0 if shown.shape[-1] == 1 else k]
+
+
+def on_grid(values, grid):
+    """A map on another grid: (n, H, W) -> float32 (n, *grid), bilinear; of a finer map a position takes its share."""
+    if tuple(values.shape[1:]) == tuple(grid):
+        return ops.cast(values, "float32")
+    values = ops.cast(values, "float32")[..., None]
+    return ops.image.resize(values, grid, interpolation="bilinear", antialias=True, data_format="channels_last")[..., 0]
+
+
+def evidence(one, values, answers):
+    """What of a map speaks for the answer that was given: its positive part for "yes", its negative part for "no".
+
+        E^k_p = ReLU(L^k_p) where the answer to k is yes, ReLU(-L^k_p) where it is no
+
+    A map without a sign has no part that speaks for "no": there E is 0, and there is nothing to show (`speaks`).
+
+    Args:
+        one: the `Map`.
+        values: (n, H, W, K or 1), what it shows.
+        answers: bool (n, K), of `Network.answers`.
+
+    Returns:
+        float32 (n, H, W, K).
+    """
+    values, answers = ops.cast(values, "float32"), ops.convert_to_tensor(answers)[:, None, None, :]
+    return ops.where(answers, ops.relu(values), ops.relu(-values) if one.signed else 0.0)
+
+
+def speaks(one, answer):
+    """What `evidence` of a `Map` is called, for an answer; None where there is none."""
+    return SPEAKS_FOR[bool(answer)] if answer or one.signed else None

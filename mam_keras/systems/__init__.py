@@ -1,0 +1,52 @@
+"""The systems, one module each: its settings, how its network is built, and what may be asked of it.
+
+A module NAME has the sections `Settings(System)` and `Loss(CommonLoss)`, and
+
+    build(config, targets) -> keras.Model      the functional model, whose outputs are named
+    attach(config, targets, model) -> Network  of a fresh or a loaded model; it alone knows the layers' names
+
+Reading a module imports neither TensorFlow nor Keras, so that mistakes in settings are told at once.
+"""
+
+from typing import Any
+
+from mam_keras.settings import Registry, Section
+
+SYSTEMS = Registry(
+    "system",
+    {name: f"mam_keras.systems.{name}" for name in ("masked", "attention_branch", "plain")},
+    default="masked",
+)
+
+
+def loss_of(_: Any, beside: dict[str, Any]) -> type[Section]:
+    """The section `loss` of the system that the section `model` beside it names."""
+    model = beside.get("model", {})
+    name = model.get(SYSTEMS.key, SYSTEMS.default) if isinstance(model, dict) else model.system
+    return SYSTEMS.module(name if name in SYSTEMS.modules else SYSTEMS.default).Loss
+
+
+def build(config, targets):
+    """The untrained `keras.Model` of a `config.Config`, for `data.source.Targets`."""
+    return SYSTEMS.module(config.model.system).build(config, targets)
+
+
+def attach(config, targets, model):
+    """The `model.network.Network` of a model that `build` made, in this process or in another."""
+    return SYSTEMS.module(config.model.system).attach(config, targets, model)
+
+
+def load(config, targets, path):
+    """The `Network` of a run's model.keras. Raises `UserError` where it is missing, damaged or of other settings."""
+    import zipfile
+
+    import keras
+
+    import mam_keras.model.layers  # noqa: F401 (registers what a saved model is made of)
+    from mam_keras.errors import UserError
+
+    try:
+        return attach(config, targets, keras.models.load_model(path, compile=False))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path}: expected the model of a finished run. Received: {reason}") from None

@@ -1,0 +1,89 @@
+"""Pooled features and one linear unit for each target: the control for every other system. Its map is CAM."""
+
+import functools
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from mam_keras.settings import Positive
+from mam_keras.systems.system import Branch, CommonLoss, OnBackbone, Paper, pooled
+
+
+class Settings(OnBackbone):
+    """A backbone, pooling and a linear unit (CAM: Zhou et al. 2016)."""
+
+    TITLE: ClassVar[str] = "pooled features and a linear unit"
+    PAPERS: ClassVar[tuple[Paper, ...]] = (
+        Paper(
+            "B. Zhou, A. Khosla, A. Lapedriza, A. Oliva and A. Torralba",
+            "Learning Deep Features for Discriminative Localization",
+            2016,
+            "1512.04150",
+        ),
+    )
+
+    system: Literal["plain"]
+    pooled_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of positions, highest first, a logit averages
+    pooling_sharpness: Positive | None = None  # r of log-sum-exp over these positions; null: their mean
+
+    def branches(self, image_size):
+        does = f"{pooled(self.pooled_share, self.pooling_sharpness)}, linear {self.channels} to K"
+        return (Branch("classifier", does, "K probabilities", "pooled features and a linear unit for each target"),)
+
+
+class Loss(CommonLoss):
+    """Cross-entropy, summed over attributes, and the localisation term that every system can have."""
+
+
+def build(config, targets):
+    """`image` float32 (N, S, S, 3) in [0, 1] -> {"probabilities": (N, K)}.
+
+    The linear unit is applied at every position and its scores s^k_p are pooled, which for the mean is the same as
+    pooling first, and is CAM at no cost.
+    """
+    import keras
+
+    from mam_keras.model import backbones
+    from mam_keras.model.masks import PlainHeads
+    from mam_keras.model.pooling import PooledLogits
+
+    model, size = config.model, config.data.image_size
+    image = keras.Input((size, size, 3), dtype="float32", name="image")
+    features = backbones.extract(model.backbone, image, model.channels)
+    scores = PlainHeads(len(targets.names), name="scores")(features)
+    logits = PooledLogits(model.pooled_share, model.pooling_sharpness, dtype="float32", name="logits")(scores)
+    activation = "softmax" if targets.exclusive else "sigmoid"
+    probabilities = keras.layers.Activation(activation, dtype="float32", name="probabilities")(logits)
+    return keras.Model(image, {"probabilities": probabilities}, name="plain")
+
+
+def attach(config, targets, model):
+    """The `Network` of a model of `build`."""
+    from mam_keras.model import backbones
+    from mam_keras.model.contributions import Contributions
+    from mam_keras.model.maps import contribution_map, linear_grad_cam
+    from mam_keras.model.network import Head, Network, localisation_term
+
+    features, scores, logits = (model.get_layer(name) for name in ("features", "scores", "logits"))
+    network = Network(
+        model=model,
+        targets=targets,
+        outputs={"features": features.output, "scores": scores.output, "attributes": logits.output},
+        heads=(Head("attributes", 1.0, logits.bias),),
+        losses=functools.partial(_losses, targets),
+        terms=(localisation_term(config.loss.localisation),) if config.loss.localisation else (),
+        stages=backbones.stages(config.model.backbone),
+    )
+    network.contributions = Contributions(network.features, scores, logits)
+    network.logit_of = network.contributions.logit
+    network.maps = {
+        "contributions": contribution_map(network),
+        "grad_cam": linear_grad_cam(network, scores.kernel, targets_axis=0),
+    }
+    return network
+
+
+def _losses(targets, class_weights=None):
+    from mam_keras.model.losses import classification
+
+    return {"loss": {"probabilities": classification(targets, class_weights)}}

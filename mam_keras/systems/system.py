@@ -1,0 +1,173 @@
+"""The settings that every system has. Knows none of them."""
+
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from mam_keras.model.backbones import BACKBONES, Stage, layers_of, stages
+from mam_keras.settings import Count, NonNegative, Section, Text, one_of
+
+
+class Branch(NamedTuple):
+    """What a network makes of its features, as a page draws it: texts, K standing in for how many targets there are.
+
+    Attributes:
+        title: what it is called.
+        does: what it does, a line.
+        gives: what comes out; None for an image of the input's size.
+        words: the same for who cannot see the drawing.
+    """
+
+    title: str
+    does: str
+    gives: str | None
+    words: str
+
+
+class Weighing(NamedTuple):
+    """A `Branch` that weighs the features before it pools them.
+
+    Attributes:
+        title, words: as there.
+        repeated: whether there is one for each target.
+        weights: what features are multiplied by: its name, its shape and the factor made of it; or a text alone that
+            says that they are not.
+        does: pooling, and the unit behind it.
+        gives: what comes out.
+    """
+
+    title: str
+    repeated: bool
+    weights: tuple[str, str, str] | tuple[str]
+    does: tuple[str, str]
+    gives: str
+    words: str
+
+
+class Drawing(NamedTuple):
+    """A network as a page draws it: an image, stages, features, and what is made of them.
+
+    Attributes:
+        stages: from low to high, the last one gives the features.
+        extractor: them in words.
+        lines: what stands beneath them.
+        features: their shape.
+        branches: from top to bottom.
+    """
+
+    stages: tuple[Stage, ...]
+    extractor: str
+    lines: tuple[str, ...]
+    features: str
+    branches: tuple[Branch | Weighing, ...]
+
+
+def pooled(share: float, sharpness: float | None) -> str:
+    """Pooling in a few words (`model.pooling.PooledLogits`)."""
+    return ("mean" if sharpness is None else "soft max") + ("" if share == 1 else f", top {100 * share:g} %")
+
+
+class Paper(NamedTuple):
+    """Where a system is from."""
+
+    authors: str
+    title: str
+    year: int
+    arxiv: str
+
+
+class System(Section):
+    """A network; its module's `Settings` adds its own, `system` first among them."""
+
+    TITLE: ClassVar[str]  # how a page calls the system, with its paper
+    PAPERS: ClassVar[tuple[Paper, ...]] = ()
+
+    def describe(self, image_size: int) -> str:
+        """The network in a few words, for the head of a page."""
+        return self.TITLE
+
+    def drawing(self, image_size: int) -> Drawing | None:
+        """The network as a page draws it; None where it is not drawn."""
+
+    def require_possible(self, image_size: int, loss: "CommonLoss") -> None:
+        """Raises `ValueError`, opening with the key to change, for settings that do not go together."""
+
+    def load_weights(self, model: Any) -> None:
+        """Gives a fresh model the weights that it is to start from, if any. Raises `UserError` where it cannot."""
+
+    def frozen(self, model: Any, epoch: int) -> list:
+        """The layers of a model that are left alone in an epoch, counted from 0."""
+        return []
+
+
+class OnBackbone(System):
+    """A network on the features of one of the backbones."""
+
+    backbone: one_of(BACKBONES) = Field(default_factory=dict, validate_default=True)
+    channels: Count = 128  # C, of the features
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flat_backbone(cls, values):
+        """A backbone's settings may stand in the section itself, as they did when there was one backbone."""
+        if not isinstance(values, dict):
+            return values
+        backbone = values.get("backbone", {})
+        if not isinstance(backbone, dict) or backbone.get("kind", BACKBONES.default) not in BACKBONES.modules:
+            return values  # the field says what is wrong with it
+        settings = BACKBONES.settings(backbone)
+        moved = set(settings.model_fields) - set(cls.model_fields)
+        flat = {key: value for key, value in values.items() if key in moved}
+        return {key: value for key, value in values.items() if key not in flat} | {"backbone": backbone | flat}
+
+    @property
+    def staged(self) -> bool:
+        """Whether the features are those before the backbone's last stage, which stands elsewhere in the network."""
+        return False
+
+    def feature_size(self, image_size: int) -> int:
+        """Side of the feature map for images of side `image_size`."""
+        return (self.backbone.trunk_size if self.staged else self.backbone.feature_size)(image_size)
+
+    def describe(self, image_size):
+        return f"{self.TITLE}: features {self.shape(image_size)} of {self.backbone.describe()}"
+
+    def shape(self, image_size: int) -> str:
+        """Of the features, in words; before the last stage they have the backbone's own channels."""
+        side = self.feature_size(image_size)
+        return f"{side} x {side}" + ("" if self.staged else f" x {self.channels}")
+
+    def branches(self, image_size: int) -> tuple[Branch | Weighing, ...]:
+        """What is made of the features, for `drawing`."""
+        return ()
+
+    def drawing(self, image_size):
+        return Drawing(
+            stages(self.backbone, self.staged),
+            self.backbone.describe(),
+            self.backbone.lines(),
+            self.shape(image_size),
+            self.branches(image_size),
+        )
+
+    def require_possible(self, image_size, loss):
+        self.backbone.require_possible(image_size)
+
+    def load_weights(self, model):
+        self.backbone.load_weights(model)
+
+    def frozen(self, model, epoch):
+        return layers_of(model) if epoch < self.backbone.freeze_epochs else []
+
+
+class CommonLoss(Section):
+    """The settings of the loss that every system has."""
+
+    WEIGHTS: ClassVar[dict[str, str]] = {"localisation": "localisation"}  # of heads and terms, the key of each
+
+    class_weights: Literal["none", "balanced"] = "none"
+    localisation: NonNegative = (
+        0.0  # delta: maps that lie outside their attributes' boxes cost (losses.OutsideAttention)
+    )
+    localisation_images: Count | None = None  # the first so many training images have boxes; all when left out
+    regions: Text | None = None  # YAML of these boxes, as analysis.regions; the package's own for CelebA when left out
