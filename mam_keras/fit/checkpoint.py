@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 
 from mam_keras.errors import RunError
-from mam_keras.run_directory import replacing
+from mam_keras.files import replacing
 
 STATE = "state.json"  # beside the arrays, as the bytes of a JSON text
 
@@ -44,8 +44,12 @@ def restore(path, model, content=None):
 
 
 def _variables(model):
-    named = {f"model/{variable.path}": variable for variable in model.variables}
-    named |= {f"optimizer/{variable.path}": variable for variable in model.optimizer.variables}
-    if len(named) != len(model.variables) + len(model.optimizer.variables):
-        raise ValueError("Two variables of the model have the same path.")
+    """{name: variable}, by path; of the same path, as copies of a stage may have, by their order."""
+    named = {}
+    for kind, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
+        for variable in variables:
+            name, number = f"{kind}/{variable.path}", 2
+            while name in named:
+                name, number = f"{kind}/{variable.path}#{number}", number + 1
+            named[name] = variable
     return named

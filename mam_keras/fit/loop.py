@@ -17,84 +17,84 @@ from tqdm import tqdm
 
 from mam_keras.data.augmentation import Augmentation
 from mam_keras.data.pipeline import ordered_batches, training_batches
-from mam_keras.errors import RunError
+from mam_keras.errors import UntrainableError
+from mam_keras.files import write_csv
 from mam_keras.fit import checkpoint
 from mam_keras.fit.start import start_at_rates
 from mam_keras.fit.strategy import from_chief, gather, is_chief
-from mam_keras.model import parts
-from mam_keras.model.assembly import reconstruction_divisor
-from mam_keras.model.losses import OutsideAttention, ReconstructionError, SummedCrossentropy
-from mam_keras.run_directory import write_csv
+from mam_keras.model.losses import classification
+from mam_keras.model.network import Batch
 
 LOOK_EVERY = 0.5  # seconds between two readings of the running loss; reading waits for the device
 
 
 class Objective:
-    """Equation 6 on what `parts` computes: one value per batch for each weighted term and both heads' accuracy.
+    """What a batch costs: the cross-entropy of every head, weighted, and the network's further terms, each a mean.
 
-    The terms are the compiled losses of `model.compile_losses`, taken from logits instead of probabilities; where
-    `loss.localisation` asks for it, training has one more (`losses.OutsideAttention`), which Keras's own `fit` has not.
+    These are the losses of `Network.losses`, taken from logits instead of probabilities, and what the layers add; where
+    the network has terms that Keras's own `fit` has not, they come last.
+
+    Args:
+        network: `model.network.Network`.
+        class_weights: as `losses.classification` takes them.
     """
 
-    def __init__(self, config, class_weights=None):
-        self.weights = config.loss
-        self.crossentropy = SummedCrossentropy(class_weights, from_logits=True)
-        self.reconstruction_error = ReconstructionError(reconstruction_divisor(config))
-        self.outside_attention = OutsideAttention()
+    def __init__(self, network, class_weights=None):
+        self.network = network
+        self.crossentropy = classification(network.targets, class_weights, from_logits=True)
 
-    def __call__(self, outputs, images, labels, penalties, regions=None):
-        """The terms of a batch, {name: scalar}.
+    def __call__(self, outputs, batch):
+        """The values of a batch, {name: scalar}: HEAD_loss, HEAD_accuracy, TERM_loss, and their sum, loss.
 
         Args:
-            outputs: of `parts`.
-            images: in [0, 1].
-            labels: (N, K).
-            penalties: the model's own losses.
-            regions: (N, H, H, K), where attributes are, as far as that is known; None outside training.
+            outputs: of `Network.parts`.
+            batch: `model.network.Batch`.
         """
         values = {}
-        for head, weight in (("attribute", self.weights.alpha), ("multi_label", self.weights.beta)):
-            if f"{head}_logits" in outputs:
-                logits = outputs[f"{head}_logits"]
-                values[f"{head}_loss"] = weight * _mean(self.crossentropy, labels, logits)
-                values[f"{head}_accuracy"] = tf.reduce_mean(tf.cast((logits >= 0) == (labels > 0.5), tf.float32))
-        if "reconstruction" in outputs:
-            values["reconstruction_loss"] = self.weights.gamma * _mean(
-                self.reconstruction_error, images, outputs["reconstruction"]
-            )
-        if penalties:
-            values["mask_loss"] = tf.add_n(penalties)
-        if regions is not None:
-            present = regions * labels[:, None, None, :]
-            values["localisation_loss"] = self.weights.localisation * _mean(
-                self.outside_attention, present, outputs["attribute_scores"]
-            )
+        for head in self.network.heads:
+            logits = outputs[head.name]
+            values[f"{head.name}_loss"] = head.weight * self.crossentropy.mean(batch.labels, logits)
+            values[f"{head.name}_accuracy"] = self._accuracy(batch.labels, logits)
+        for term in self.network.terms:
+            value = term.value(outputs, batch)
+            if value is not None:
+                values[f"{term.name}_loss"] = value
         values["loss"] = tf.add_n([value for name, value in values.items() if name.endswith("_loss")])
         return values
+
+    def _accuracy(self, labels, logits):
+        """The share of right answers among the labels that are known; of exclusive targets, of the images."""
+        known = ~tf.math.is_nan(labels)
+        if self.network.targets.exclusive:
+            known, right = known[:, 0], tf.argmax(logits, axis=1) == tf.argmax(labels, axis=1)
+        else:
+            right = (logits >= 0) == (labels > 0.5)
+        count = tf.reduce_sum(tf.cast(known, tf.float32))
+        return tf.math.divide_no_nan(tf.reduce_sum(tf.cast(right & known, tf.float32)), count)
 
 
 class Trainer:
     """Trains a compiled model on prepared splits.
 
     Args:
-        model: of `model.build`, compiled; built under `strategy`.
+        network: `model.network.Network` of a compiled model, built under `strategy`.
         config: `config.Config`.
         objective: `Objective`.
         strategy: a `tf.distribute.Strategy`; the batch size of the configuration is the global one, a multiple of
             the number of replicas.
     """
 
-    def __init__(self, model, config, objective, strategy):
-        self.model, self.config, self.objective, self.strategy = model, config, objective, strategy
+    def __init__(self, network, config, objective, strategy):
+        self.network, self.config, self.objective, self.strategy = network, config, objective, strategy
+        self.model = network.model
         self.replicas, self.chief = strategy.num_replicas_in_sync, is_chief(strategy)
-        self.network = parts(model)
-        model.optimizer.build(model.trainable_variables)
+        self.model.optimizer.build(self.model.trainable_variables)
         self.history = []
         compiled = config.training.xla == "on"
-        if config.model.attribute_heads and config.model.masks == "per_feature":
-            model.get_layer("attribute_scores").compile_training = config.training.xla == "auto"
+        for layer in network.compiled:
+            layer.compile_training = config.training.xla == "auto"
         self._replica_step = tf.function(self._train, jit_compile=True) if compiled else self._train
-        self._step = tf.function(self._distributed_step)
+        self._steps = {}  # by whether layers are frozen, since what is trained is part of the graph
         self._evaluation_step = None  # made when the kind of batch is known
 
     def fit(self, train, validation, directory, callbacks=(), blocks=None):
@@ -108,8 +108,8 @@ class Trainer:
                 gives as many, and takes up the chief's attributes.
             blocks: `augmentation.Blocks`, where `loss.localisation` wants to know where attributes are.
 
-        Raises `RunError` where the loss or a weight is not finite, naming epoch and step; the checkpoint stays the
-        last good one.
+        Raises `UntrainableError` where the loss or a weight is not finite, naming epoch and step; the checkpoint stays
+        the last good one.
         """
         settings = self.config.training
         steps = len(train) // settings.batch_size
@@ -118,12 +118,13 @@ class Trainer:
         callbacks.on_train_begin()
         first = self._resume(directory, callbacks)
         if settings.start_at_rates and first == 0:
-            start_at_rates(self.model, self._training_batches(train, 0), train.labels.mean(axis=0), self.strategy)
+            start_at_rates(self.network, self._training_batches(train, 0), train.rates, self.strategy)
         for epoch in range(first, settings.epochs):
             patience = settings.early_stopping
             if self.model.stop_training or (patience and self.history and self._epochs_since_best() >= patience):
                 break
             callbacks.on_epoch_begin(epoch)
+            self._freeze(epoch)
             logs = self._train_epoch(self._training_batches(train, epoch, blocks), epoch, steps, callbacks)
             if validation is not None:
                 logs |= {f"val_{name}": value for name, value in self.evaluate(validation)[0].items()}
@@ -133,6 +134,7 @@ class Trainer:
                 write_csv(directory.history, self.history)
                 checkpoint.save(directory.last_checkpoint, self.model, self._state(callbacks))
             self._keep_best(directory)
+        self.model.trainable = True
         callbacks.on_train_end()
 
     def restore(self, path):
@@ -142,7 +144,7 @@ class Trainer:
         return None if content is None else checkpoint.restore(path, self.model, content)
 
     def evaluate(self, prepared):
-        """Means of the objective's values over a split, every image counted once, and both heads' probabilities."""
+        """Means of the objective's values over a split, every image counted once, and all heads' probabilities."""
         sums, probabilities = {}, {}
         batches = self._evaluation_batches(prepared)
         if self._evaluation_step is None:
@@ -161,8 +163,20 @@ class Trainer:
             {head: gather(self.strategy, np.concatenate(batches)) for head, batches in probabilities.items()},
         )
 
+    @property
+    def step(self):
+        """A training step of a batch as the layers are now, frozen or not: its values, {name: scalar}."""
+        trained = len(self.model.trainable_variables)
+        return self._steps.setdefault(trained, tf.function(self._distributed_step))
+
+    def _freeze(self, epoch):
+        """Leaves the layers alone that the system does not train in this epoch; normalisation keeps its statistics."""
+        frozen = self.config.model.frozen(self.model, epoch)
+        for layer in self.model.layers:
+            layer.trainable = layer not in frozen
+
     def _train_epoch(self, batches, epoch, steps, callbacks):
-        settings = self.config.training
+        settings, step_of_epoch = self.config.training, self.step
         sums, losses = None, []
         start = looked = time.perf_counter()
         with tqdm(
@@ -170,7 +184,7 @@ class Trainer:
         ) as bar:
             for step, batch in enumerate(itertools.islice(batches, steps)):
                 callbacks.on_train_batch_begin(step)
-                values = self._step(*batch)
+                values = step_of_epoch(*batch)
                 losses.append(values["loss"])
                 sums = values if sums is None else {name: sums[name] + value for name, value in values.items()}
                 callbacks.on_train_batch_end(step, values)
@@ -248,7 +262,7 @@ class Trainer:
         return [gradient / self.replicas for gradient in tf.clip_by_global_norm(summed, norm)[0]]
 
     def _evaluate(self, images, labels):
-        """Totals over a batch, which may be empty, and both heads' probabilities."""
+        """Totals over a batch, which may be empty, and all heads' probabilities."""
         count = tf.shape(labels)[0]
         filler = tf.cast(count == 0, tf.int32)  # convolutions need an image: one that counts for nothing
         images, labels = (
@@ -256,8 +270,8 @@ class Trainer:
         )
         values, outputs = self._values(images, labels, training=False)
         totals = {name: value * tf.cast(count, tf.float32) for name, value in values.items()}
-        heads = {"attributes": "attribute_logits", "multi_label": "multi_label_logits"}
-        probabilities = {head: tf.sigmoid(outputs[name])[:count] for head, name in heads.items() if name in outputs}
+        heads = {head.name: outputs[head.name][:count] for head in self.network.heads}
+        probabilities = {name: self.network.probabilities(logits) for name, logits in heads.items()}
         return totals | {"images": count}, probabilities
 
     def _local(self, value):
@@ -266,8 +280,8 @@ class Trainer:
 
     def _values(self, images, labels, training, regions=None):
         images = tf.cast(images, tf.float32) / 255.0
-        outputs = self.network(images, training=training)
-        return self.objective(outputs, images, labels, self._penalties(), regions), outputs
+        outputs = self.network.parts(images, training=training)
+        return self.objective(outputs, Batch(images, labels, self._penalties(), regions)), outputs
 
     def _penalties(self):
         """The model's own losses of the call before, of this replica alone.
@@ -275,8 +289,8 @@ class Trainer:
         Replicas of one worker take turns in threads and share the layers; what this one's call added came last.
         """
         if self.replicas == 1:
-            return self.network.losses
-        return [layer.losses[-1] for layer in self.network.layers if layer.losses]
+            return self.network.parts.losses
+        return [layer.losses[-1] for layer in self.network.parts.layers if layer.losses]
 
     def _epochs_since_best(self):
         losses = np.nan_to_num([row["val_loss"] for row in self.history], nan=np.inf)
@@ -306,11 +320,6 @@ class Trainer:
         return len(self.history)
 
 
-def _mean(loss, expected, outputs):
-    """Over this replica's images; a Keras loss, when called, divides by the number of replicas."""
-    return tf.reduce_mean(loss.call(expected, outputs))
-
-
 def _part(numbers, context):
     """This worker's part of a range, as even as can be."""
     ends = [len(numbers) * (context.input_pipeline_id + end) // context.num_input_pipelines for end in (0, 1)]
@@ -319,7 +328,7 @@ def _part(numbers, context):
 
 def _diverged(what, epoch, step):
     kept = f"; the checkpoint of epoch {epoch} is kept" if epoch else ""
-    return RunError(
+    return UntrainableError(
         f"{what} in epoch {epoch + 1}, step {step + 1}{kept}: try a lower training.learning_rate, or training.clip_norm"
     )
 

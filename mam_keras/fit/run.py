@@ -13,16 +13,17 @@ import numpy as np
 import pydantic
 import tensorflow as tf
 
-from mam_keras import __version__, data, evaluation, model
+from mam_keras import __version__, data, evaluation, predictions, systems
 from mam_keras.data import pipeline, places, some
 from mam_keras.data.augmentation import Augmentation, Blocks
 from mam_keras.errors import UserError
+from mam_keras.files import replacing, write_json
 from mam_keras.fit import strategy as strategies
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
 from mam_keras.fit.progress import EpochLines
+from mam_keras.fit.table import table
 from mam_keras.model.losses import balanced_class_weights
-from mam_keras.run_directory import replacing, write_json
 
 
 def run(config, directory, cluster=None):
@@ -50,51 +51,55 @@ def _run(config, directory, strategy):
     test = _read(source, "test", config)
     _check_sizes(config, train, validation)
     _check_equal(config, (train, validation, test), strategy)
+    kind = "classes" if source.targets.exclusive else "attributes"
     print(
-        f"{config.name}: {len(train):,} training images, {len(source.attributes)} attributes, "
+        f"{config.name}: {len(train):,} training images, {len(source.attributes)} {kind}, "
         f"run directory {directory.path}"
     )
 
-    blocks = _blocks(config, source.attributes, train) if config.loss.localisation else None
     class_weights = None
     if config.loss.class_weights == "balanced":
-        class_weights = balanced_class_weights(train.labels.mean(axis=0))
+        class_weights = balanced_class_weights(source.targets, train.rates)
     with strategy.scope():
-        network = model.build(config, source.attributes)
-        network.compile(
+        network = systems.attach(config, source.targets, systems.build(config, source.targets))
+        config.model.load_weights(network.model)
+        network.model.compile(
             optimizer=make_optimizer(config.training, len(train) // config.training.batch_size),
-            **model.compile_losses(network, config, source.attributes, class_weights),
+            **network.losses(class_weights),
         )
-        trainer = Trainer(network, config, Objective(config, class_weights), strategy)
+        trainer = Trainer(network, config, Objective(network, class_weights), strategy)
+    blocks = _blocks(config, network, train) if config.loss.localisation else None
     board = keras.callbacks.TensorBoard(directory.logs, write_graph=False) if chief else keras.callbacks.Callback()
-    trainer.fit(train, validation, directory, [EpochLines(config.training.epochs), board], blocks)
+    lines = EpochLines(config.training.epochs, [head.name for head in network.heads])
+    trainer.fit(train, validation, directory, [lines, board], blocks)
     if config.training.early_stopping:
         trainer.restore(directory.best_checkpoint)
     if chief:
         with replacing(directory.model) as beside:
-            network.save(beside)
+            network.model.save(beside)
 
     splits = {"validation": validation, "test": test}
     splits = {name: split for name, split in splits.items() if split is not None}
-    predictions = {
-        name: evaluation.Predictions(split.ids, split.labels, split.groups, trainer.evaluate(split)[1])
+    answers = {
+        name: predictions.Predictions(
+            split.ids, split.labels, split.groups, trainer.evaluate(split)[1], split.known, source.targets
+        )
         for name, split in splits.items()
     }
     if not chief:
         print(f"This worker is done; the chief evaluates and writes {directory.path}")
         return
-    _write_predictions(directory.predictions, predictions)
-    rates = train.labels.mean(axis=0)
+    predictions.write(directory.predictions, answers)
     results = {
         "splits": {
-            name: evaluation.evaluate(p, source.attributes, rates, config.evaluation.resamples, config.seed)
-            for name, p in predictions.items()
+            name: evaluation.evaluate(split, train.rates, config.evaluation.resamples, config.seed)
+            for name, split in answers.items()
         }
     }
     write_json(directory.environment, environment | {"end": _now()})
     write_json(directory.evaluation, results)
     directory.remove_checkpoints()
-    print(evaluation.table(results) if splits else "Nothing to evaluate on: the data have neither validation nor test.")
+    print(table(results) if splits else "Nothing to evaluate on: the data have neither validation nor test.")
     print(f"Written: {directory.path}")
 
 
@@ -120,13 +125,19 @@ def _read(source, name, config):
     return prepared
 
 
-def _blocks(config, attributes, train):
+def _blocks(config, network, train):
     """Where attributes are in training images, for `loss.localisation`; says for which of them that is not known."""
+    if "scores" not in network.outputs:
+        raise UserError(
+            "loss.localisation: expected 0: this network has no map of scores for each of "
+            f"{len(network.targets.names)} targets. Received: {config.loss.localisation:g}"
+        )
     if not places.aligned(config.data, config.loss.regions):
         raise UserError(
             "loss.localisation: expected 0, or a file that says where attributes are in these images (loss.regions). "
             f"Received: {config.loss.localisation:g}"
         )
+    attributes = network.targets.names
     regions = places.boxes(places.read(config.loss.regions), config.data, attributes, train.ids)
     placed = regions.any(axis=(1, 2))
     if not placed.any():
@@ -136,7 +147,7 @@ def _blocks(config, attributes, train):
         )
     if not placed.all():
         print(f"note: without boxes, so that their maps are left alone: {some(np.array(attributes)[~placed].tolist())}")
-    side = config.model.feature_size(config.data.image_size)
+    side = network.outputs["scores"].shape[1]
     return Blocks(np.moveaxis(regions, 0, -1), side, Augmentation.of(config.data))
 
 
@@ -146,20 +157,21 @@ def _check_sizes(config, train, validation):
             f"training.batch_size: expected at most the number of training images, {len(train)}. "
             f"Received: {config.training.batch_size}"
         )
-    if config.training.early_stopping and validation is None:
+    if config.training.early_stopping and (validation is None or not validation.known.any()):
+        lack = (
+            "the data have no validation split" if validation is None else "no label of the validation split is known"
+        )
         raise UserError(
-            "training.early_stopping: expected null where the data have no validation split. "
-            f"Received: {config.training.early_stopping}"
+            f"training.early_stopping: expected null where {lack}. Received: {config.training.early_stopping}"
         )
 
 
 def _check_equal(config, splits, strategy):
     """All workers must train the same on the same images; what a machine calls its own are only places."""
-    places = {"directory", "file", "cache", "cache_directory"}
-    settings = config.model_dump(mode="json", exclude={"data": places})
+    settings = config.model_dump(mode="json", exclude={"data"}) | {"data": config.data.content()}
     found = hashlib.sha256(f"{__version__} {json.dumps(settings)}".encode())
     for split in filter(None, splits):
-        found.update(json.dumps(split.ids.tolist()).encode() + split.labels.tobytes())
+        found.update(json.dumps(split.ids.tolist()).encode() + split.labels.tobytes() + split.known.tobytes())
     own = np.frombuffer(found.digest(), np.int32)[None]
     different = (strategies.gather(strategy, own) != own).any(axis=1)
     if different.any():
@@ -168,18 +180,6 @@ def _check_equal(config, splits, strategy):
             f"Received: others on {'worker' if different.sum() == 1 else 'workers'} "
             f"{', '.join(map(str, np.flatnonzero(different)))} than on this one (counted from 0, the chief)"
         )
-
-
-def _write_predictions(path, predictions):
-    """One array per split and kind: SPLIT.ids, SPLIT.labels, SPLIT.groups (if any), SPLIT.HEAD (probabilities)."""
-    arrays = {}
-    for name, split in predictions.items():
-        arrays |= {f"{name}.ids": split.ids.astype(str), f"{name}.labels": split.labels}
-        if split.groups is not None:
-            arrays[f"{name}.groups"] = split.groups
-        arrays |= {f"{name}.{head}": probabilities for head, probabilities in split.probabilities.items()}
-    with replacing(path) as beside, beside.open("wb") as file:
-        np.savez_compressed(file, **arrays)
 
 
 def _environment(config, strategy):
