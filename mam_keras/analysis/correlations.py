@@ -9,18 +9,20 @@ from scipy.spatial.distance import squareform
 
 from mam_keras import analysis
 from mam_keras.analysis.result import Result, Unavailable
-from mam_keras.evaluation import HEADS, estimates, resample_weights
+from mam_keras.statistics import estimates, ratio, resample_weights
 
+NEEDS = {"predictions"}
+VERSION = 2
 NEAREST = 5  # as in 1904.13078, tables 1 and 2
 _SURE = 1 - 2.0**-24  # the largest float32 below 1: probabilities of exactly 0 and 1 have no finite logit
 
 
 def settings(config):
-    """The answer depends on the split and the bootstrap."""
-    return {"split": config.analysis.split, "resamples": config.analysis.resamples, "seed": config.seed}
+    """The answer depends on the bootstrap."""
+    return {"resamples": config.analysis.resamples, "seed": config.seed}
 
 
-def compute(run):
+def compute(run, split):
     """Pearson correlations; NaN wherever one of the two does not vary.
 
     Of channels: of mask values over attributes, positions and images. Of attributes: over channels, of the mean
@@ -29,7 +31,9 @@ def compute(run):
     1e-3 of a logit at 10 and cuts off at 16.6.
 
     Yes and no correlate less than the quantities behind them, and the less the rarer a yes is. So labels are compared
-    with logits cut to yes and no at the label's own rate (`cut_at_rate`), which hold as many yes.
+    with logits cut to yes and no at the label's own rate (`cut_at_rate`), which hold as many yes. Two labels are
+    compared on the images of which both are known. Labels of exclusive targets are not compared: that no two of them
+    go together says nothing.
 
     Returns:
         `Result` with the values `attributes` (their names), `heads` (that there are; the first of them is compared
@@ -38,37 +42,53 @@ def compute(run):
 
             channels          (C, C)   with `channels.nearest` and `channels.order`
             attributes        (K, K)   with `attributes.nearest` and `attributes.order`
-            labels            (K, K)
-            logits.HEAD, cut.HEAD  (K, K)
+            logits.HEAD       (K, K)
             logits.order      (K,)     of the first head
+            labels            (K, K)   these and the following of independent targets alone
+            cut.HEAD          (K, K)
             pairs             (K (K - 1) / 2, 2)  k < l, by falling `difference`
             difference        (pairs, 3)  correlation of the first head's cut logits less that of the labels, and the
                                           ends of its 95 % interval, people (groups) resampled where there are any
 
         X.nearest is (., 5), the others by falling correlation, -1 behind the last; X.order is as in `leaf_order`.
-
-    Raises `Unavailable` where training left no predictions of the split.
     """
-    predictions = run.answers
-    heads = [head for head in HEADS if head in predictions.probabilities]
+    predictions = run.predictions(split)
+    heads = list(predictions.probabilities)
     values = {"attributes": list(run.attributes), "heads": heads}
-    values["without_channels"], values["without_attributes"], arrays = _of_masks(run)
-    labels = predictions.labels.astype(float)
+    values["without_channels"], values["without_attributes"], arrays = _of_masks(run, split)
     logits = {head: logit(predictions.probabilities[head]) for head in heads}
-    arrays["labels"] = pearson(labels)
     for head in heads:
         arrays[f"logits.{head}"] = pearson(logits[head])
-        arrays[f"cut.{head}"] = pearson(cut_at_rate(logits[head], labels))
     arrays["logits.order"] = leaf_order(arrays[f"logits.{heads[0]}"])
-    arrays |= _beyond_labels(cut_at_rate(logits[heads[0]], labels), labels, predictions.units, run.config)
+    if not predictions.exclusive:
+        arrays |= _beyond_labels(logits, predictions, run.config)
     return Result(values, arrays)
 
 
-def pearson(samples, weights=None):
-    """Correlation of the columns of samples (n, K), each row counted as often as `weights` (n,) says: (K, K)."""
+def pearson(samples, weights=None, known=None):
+    """Correlation of the columns of samples (n, K), each row counted as often as `weights` (n,) says: (K, K).
+
+    Args:
+        known: bool (n, K); two columns are compared over the rows in which both are. All are where it is left out.
+    """
     weights = np.ones(len(samples)) if weights is None else weights
+    if known is not None and not known.all():
+        return _pairwise(samples, weights[:, None], known.astype(float))
     centred = samples - np.average(samples, axis=0, weights=weights)
     return correlation((centred * weights[:, None]).T @ centred, (weights[:, None] * samples**2).sum(axis=0))
+
+
+def _pairwise(samples, weights, known):
+    """As `pearson`: entry (k, l) of each matrix is a mean over the rows in which both k and l are known."""
+    count = (weights * known).T @ known
+    centred = known * (samples - ratio((weights * known * samples).sum(axis=0), (weights * known).sum(axis=0)))
+    centred = np.nan_to_num(centred)  # of columns that are never known
+    mean = ratio((weights * centred).T @ known, count)  # of k
+    square = ratio((weights * centred**2).T @ known, count)
+    covariance = ratio((weights * centred).T @ centred, count) - mean * mean.T
+    variance = square - mean**2
+    scale = np.sqrt(np.where(variance > 1e-12 * square, variance, np.nan))
+    return np.clip(covariance / scale / scale.T, -1, 1)
 
 
 def correlation(covariance, squares=0.0):
@@ -88,9 +108,9 @@ def logit(probabilities):
     return np.log(p) - np.log1p(-p)
 
 
-def cut_at_rate(logits, labels):
-    """1 for the highest logits of each attribute, as many as it has positives, else 0: (n, K) -> float (n, K)."""
-    ranks = np.argsort(np.argsort(-logits, axis=0, kind="stable"), axis=0)
+def cut_at_rate(logits, labels, known=True):
+    """1 for the highest known logits of each attribute, as many as it has positives, else 0: (n, K) -> float (n, K)."""
+    ranks = np.argsort(np.argsort(-np.where(known, logits, -np.inf), axis=0, kind="stable"), axis=0)
     return (ranks < labels.sum(axis=0)).astype(float)
 
 
@@ -122,14 +142,14 @@ def nearest(correlations):
     return found
 
 
-def _of_masks(run):
+def _of_masks(run, split):
     """Why there are no correlations of channels and of attributes, or None, and the arrays of those that there are."""
     try:
-        masks = analysis.result_of(run, "masks").arrays
+        masks = analysis.result_of(run, "masks", split).arrays
     except Unavailable as reason:
         return str(reason), str(reason), {}
-    if run.config.model.masks == "common":
-        reason = "all channels share one mask (model.masks is common), so there are no masks per channel to correlate"
+    if masks["mean"].shape[1] == 1:
+        reason = "all channels share one mask, so there are no masks per channel to correlate"
         return reason, reason, {}
     found = {"channels": correlation(masks["covariance"])}
     few = None
@@ -142,18 +162,25 @@ def _of_masks(run):
     return None, few, found | ranked | ordered
 
 
-def _beyond_labels(answers, labels, units, config):
-    """`pairs` and `difference`."""
-    pairs = np.array(np.triu_indices(labels.shape[1], 1))
+def _beyond_labels(logits, predictions, config):
+    """`labels`, `cut.HEAD`, `pairs` and `difference`; logits of every head."""
+    labels, known = predictions.labels.astype(float), predictions.known
+    cut = {head: cut_at_rate(values, labels, known) for head, values in logits.items()}
+    answers, pairs = cut[predictions.main_head], np.array(np.triu_indices(labels.shape[1], 1))
 
     def difference(weights=None):
-        return (pearson(answers, weights) - pearson(labels, weights))[tuple(pairs)]
+        return (pearson(answers, weights, known) - pearson(labels, weights, known))[tuple(pairs)]
 
     whole = difference()
     resampled = [
         difference(weights)
-        for block in resample_weights(units, config.analysis.resamples, config.seed)
+        for block in resample_weights(predictions.units, config.analysis.resamples, config.seed)
         for weights in block.T
     ]
     ranking = np.argsort(-whole, kind="stable")  # NaN last
-    return {"pairs": pairs.T[ranking], "difference": estimates(whole, np.array(resampled), units)[ranking]}
+    return {
+        "labels": pearson(labels, known=known),
+        **{f"cut.{head}": pearson(values, known=known) for head, values in cut.items()},
+        "pairs": pairs.T[ranking],
+        "difference": estimates(whole, np.array(resampled), predictions.units)[ranking],
+    }

@@ -1,99 +1,95 @@
-"""What does each attribute's head look at in one image? Everything about a few images, for the page's explorer.
+"""What does a network look at in one image? Every map of every target on a few images, for the page's explorer.
 
 The images are chosen by their labels alone, never by what the model answers (`cover`). Knows no page.
 """
 
 import numpy as np
-from scipy.special import expit
 
-from mam_keras.analysis.result import Result, Unavailable
+from mam_keras.analysis.result import Result
 
-TOP = 3  # channels per image and attribute, as in 1904.13078, figure 3
+NEEDS = {"images", "maps"}
+VERSION = 2
+TOP = 3  # channels per image and target, as in 1904.13078, figure 3
 PAIRS = 3  # of the configuration's pairs, beside the identity and a = 0
+PAIRED = "contributions"  # the map that a pair (a, b) changes
 LEVELS = 31  # of a map, each way, and of a mask: steps that an eye just tells apart
+BATCH = 12  # images at a time
 
 
 def settings(config):
     """The answer depends on which images and pairs are shown."""
-    chosen = config.analysis
-    return {"split": chosen.split, "examples": chosen.examples, "pairs": [list(pair) for pair in chosen.pairs]}
+    return {"examples": config.analysis.examples, "pairs": [list(pair) for pair in config.analysis.pairs]}
 
 
-def compute(run):
+def compute(run, split):
     """`look` at the images of the split that `cover` chooses.
 
     Returns:
-        The `Result` of `look`, and beside it `split` (the name), `ids` str (N,) and `labels` bool (N, K).
-
-    Raises `Unavailable` where there are no attribute heads, or the data have no such split.
+        The `Result` of `look`, and beside it `split` (the name), `ids` str (N,), `labels` and `known` bool (N, K).
     """
-    require(run.config)
-    split = run.config.analysis.split
     images = run.images(split)
-    if images is None:
-        raise Unavailable(f"the data have no {split} split")
     rows = cover(images.labels, run.config.analysis.examples)
     found = look(run, np.asarray(images.images[rows]))
-    shown = {"ids": images.ids[rows].astype(str), "labels": images.labels[rows]}
+    shown = {"ids": images.ids[rows].astype(str), "labels": images.labels[rows], "known": images.known[rows]}
     return Result(found.values | {"split": split}, found.arrays | shown)
 
 
-def require(config):
-    """Raises `Unavailable` where a network of this configuration has no maps."""
-    if not config.model.attribute_heads:
-        raise Unavailable("the network has no attribute heads, and so no maps (model.attribute_heads is false)")
-
-
 def look(run, pictures):
-    """What every attribute's head sees in prepared images, uint8 (N, S, S, 3), under V pairs (a, b).
+    """What a network sees in prepared images, uint8 (N, S, S, 3), as it was trained and under V pairs (a, b).
+
+    V is 1 where there are no masks. Contributions are mapped under every pair, all other maps as trained: V' is V or 1.
+    K' is K, or 1 where a map serves all targets.
 
     Returns:
-        `Result` with the values `attributes` (K names), `masks` (of the configuration), `pairs` (V of [a, b], the
-        identity first) and the arrays
+        `Result` with the values `attributes` (the targets' K names), `exclusive`, `heads` (their names, the first one
+        answers), `pairs` (V of [a, b], the identity first; empty without masks), `maps` ({NAME: {"title", "note",
+        "signed"}} of `Network.maps`), `pooled` ([share, sharpness] of `pooling.PooledLogits`, by which contributions
+        make the logit; None where they are not exact) and the arrays
 
             images         uint8 (N, S, S, 3)
-            maps           int8 (N, K, V, H, W)  contributions s^k_p to the logit, in 1/31 of
-            scales         float32 (N, K, V)     their largest absolute value
-            probabilities  float32 (N, K, V)     of the attribute heads
-            multi_label    float32 (N, K)        of the multi-label head, where there is one
-            channels       int (N, K, T)         the most important ones in that image, at the identity (T at most 3)
-            shares         float32 (N, K, T)     their shares of the importance of all channels
-            masks          uint8 (N, K, T', H, W)  M / max M of each, in 1/31; T' = T, 1 with `masks: common`, and
-            highest        float32 (N, K, T')    max M over the positions; both are left out with `masks: none`
-    """
-    import tensorflow as tf
+            map.NAME       int8 (N, K', V', H, W)  in 1/31 of
+            scale.NAME     float32 (N, K', V')     its largest absolute value
+            probabilities  float32 (N, K, V)       of the head that answers
+            answers        bool (N, K, V)          which targets it says "yes" to
+            head.HEAD      float32 (N, K)          probabilities of each other head
 
-    network, heads = run.network, run.network.heads
-    pairs = shown_pairs(run.config.analysis.pairs, network.identity) if network.masked else [network.identity]
-    outputs = network.extract(tf.constant(pictures, tf.float32) / 255.0)
-    features = outputs["features"]
-    scores = tf.stack([heads.scores(features, a, b) for a, b in pairs])
-    maps = np.moveaxis(scores.numpy(), (0, -1), (2, 1))
-    scales = np.abs(maps).max(axis=(3, 4))
-    logits = np.stack([network.logits(one).numpy() for one in scores], axis=-1)
-    importance = heads.explain(features, *network.identity)[1].numpy()
-    channels = np.argsort(-importance, axis=-1, kind="stable")[..., :TOP]
-    whole = np.maximum(importance.sum(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
-    arrays = {
-        "images": pictures,
-        "maps": np.rint(LEVELS * _over(maps, scales)).astype(np.int8),
-        "scales": scales,
-        "probabilities": expit(logits),
-        "channels": channels,
-        "shares": np.take_along_axis(importance, channels, axis=-1) / whole,
-    }
-    if network.has_multi_label:
-        arrays["multi_label"] = expit(outputs["multi_label_logits"].numpy())
-    if network.masked:
-        masks = np.stack([_masks(heads.mask(features, k), channels[:, k]) for k in range(len(run.attributes))], axis=1)
-        arrays["highest"] = masks.max(axis=(3, 4))
-        arrays["masks"] = np.rint(LEVELS * _over(masks, arrays["highest"])).astype(np.uint8)
+        where the logit is an exact sum over channels
+
+            channels       int (N, K, T)           the most important ones in that image, as trained (T at most 3)
+            shares         float32 (N, K, T)       their shares of the importance of all channels
+
+        and where these have masks
+
+            masks          uint8 (N, K, T', H, W)  M / max M of each, in 1/31; T' = T, 1 where all channels share a mask
+            highest        float32 (N, K, T')      max M over the positions
+    """
+    network, masks, own = run.network, run.network.masks, run.network.contributions
+    pairs = shown_pairs(run.config.analysis.pairs, masks.identity) if masks else []
     values = {
         "attributes": list(run.attributes),
-        "masks": run.config.model.masks,
+        "exclusive": run.targets.exclusive,
+        "heads": [head.name for head in network.heads],
         "pairs": [list(map(float, pair)) for pair in pairs],
+        "maps": {name: {"title": m.title, "note": m.note, "signed": m.signed} for name, m in network.maps.items()},
+        "pooled": [own.pooling.share, own.pooling.sharpness] if own else None,
     }
-    return Result(values, arrays)
+    see = _seeing(network, pairs)
+    parts = [see(pictures[start : start + BATCH]) for start in range(0, len(pictures), BATCH)]
+    seen = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    logits, arrays = seen.pop("logits"), {"images": pictures}
+    arrays["probabilities"] = np.moveaxis(np.asarray(network.probabilities(logits)), 1, 2)
+    arrays["answers"] = np.moveaxis(network.answers(logits), 1, 2)
+    for head in network.heads[1:]:
+        arrays[f"head.{head.name}"] = np.asarray(network.probabilities(seen.pop(f"head.{head.name}")))
+    for name in network.maps:
+        shown = seen.pop(f"map.{name}")
+        arrays[f"scale.{name}"] = np.abs(shown).max(axis=(3, 4))
+        arrays[f"map.{name}"] = np.rint(LEVELS * _over(shown, arrays[f"scale.{name}"])).astype(np.int8)
+    if masks and own:
+        drawn = seen.pop("masks")
+        arrays["highest"] = drawn.max(axis=(3, 4))
+        arrays["masks"] = np.rint(LEVELS * _over(drawn, arrays["highest"])).astype(np.uint8)
+    return Result(values, arrays | seen)
 
 
 def shown_pairs(pairs, identity):
@@ -128,8 +124,40 @@ def cover(labels, most):
     return np.array(chosen, int)
 
 
+def _seeing(network, pairs):
+    """A function: uint8 (n, S, S, 3) -> the arrays of `look`; logits (n, V, K), and maps and masks as they are."""
+    import tensorflow as tf
+
+    contributions, masks = network.contributions, network.masks
+    heads, targets = network.computing(*(head.name for head in network.heads)), range(len(network.targets.names))
+    trained = {name: tf.function(one.show, reduce_retracing=True) for name, one in network.maps.items()}
+
+    def see(pictures):
+        images = tf.constant(pictures, tf.float32) / 255.0
+        features, answers = network.features(images), heads(images, training=False)
+        found = {f"head.{head.name}": answers[head.name].numpy() for head in network.heads[1:]}
+        found["logits"] = answers[network.main_head].numpy()[:, None]
+        shown = {name: show(images).numpy()[..., None] for name, show in trained.items()}
+        if masks:
+            found["logits"] = np.stack([masks.logits(features, a, b).numpy() for a, b in pairs], axis=1)
+        if masks and contributions:
+            shown[PAIRED] = np.stack([masks.explain(features, a, b)[0].numpy() for a, b in pairs], axis=-1)
+        found |= {f"map.{name}": np.moveaxis(one, (1, 2), (3, 4)) for name, one in shown.items()}
+        if contributions:
+            importance = contributions.importances(features).numpy()
+            channels = np.argsort(-importance, axis=-1, kind="stable")[..., :TOP]
+            whole = np.maximum(importance.sum(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
+            found["channels"] = channels
+            found["shares"] = np.take_along_axis(importance, channels, axis=-1) / whole
+        if masks and contributions:
+            found["masks"] = np.stack([_masks(masks.mask(features, k), channels[:, k]) for k in targets], axis=1)
+        return found
+
+    return see
+
+
 def _masks(masks, channels):
-    """Of one attribute: (N, H, W, C') and the channels (N, T) of each image -> (N, T', H, W)."""
+    """Of one target: (n, H, W, C') and the channels (n, T) of each image -> (n, T', H, W)."""
     masks = np.moveaxis(masks.numpy(), -1, 1)
     return masks if masks.shape[1] == 1 else np.take_along_axis(masks, channels[:, :, None, None], axis=1)
 

@@ -1,10 +1,15 @@
-"""Does the network need what its maps and its most important channels point at? Takes it away. Knows no page."""
+"""Does the network need what its own map and its most important channels point at? Takes it away. Knows no page."""
 
 import numpy as np
+from tqdm import tqdm
 
 from mam_keras.analysis import true_positives
-from mam_keras.analysis.result import Result, Unavailable
+from mam_keras.analysis.blocks import highest, nearness
+from mam_keras.analysis.result import Result
+from mam_keras.statistics import Estimate
 
+NEEDS = ("images", "maps")
+VERSION = 2
 MOST = 100  # true positives per attribute, the first ones
 SHARE = 0.1  # of the positions that are covered, and of the channels that are removed
 DRAWS = 10  # random choices of channels, whose losses are averaged
@@ -13,69 +18,74 @@ REMOVED = ("top", "random")
 
 
 def settings(config):
-    """The answer depends on the images, on what is drawn at random and on the bootstrap."""
-    return {"split": config.analysis.split, "seed": config.seed, "resamples": config.analysis.resamples}
+    """The answer depends on what is drawn at random and on the bootstrap."""
+    return {"seed": config.seed, "resamples": config.analysis.resamples}
 
 
-def compute(run):
-    """What the attribute heads' logits lose on the first `MOST` true positives of each of K attributes.
+def compute(run, split):
+    """What the answering head's logits lose on the first `MOST` true positives of each of K targets.
 
-    Covering: `SHARE` of the image's blocks, one per position of the feature map, get the image's mean colour: those
-    where the attribute's scores are highest, as many drawn at random (the same for all attributes of an image), or
-    those nearest the middle. Removing: `SHARE` of the channels are left out of s_p = sum_c w_c T(M)_{p,c} F_{p,c},
-    before pooling: those of the largest importance on the image, 1/P sum_p |w_c T(M)_{p,c} F_{p,c}|, or random ones.
+    Covering: `SHARE` of the image's blocks, one per position of the network's own map, get the image's mean colour:
+    those where the map is highest, as many drawn at random (the same for all targets of an image), or those nearest
+    the middle. Removing: `SHARE` of the channels are left out of s_p = sum_c w_c T(M)_{p,c} F_{p,c}, before pooling:
+    those of the largest importance on the image, 1/P sum_p |w_c T(M)_{p,c} F_{p,c}|, or random ones; where the logit is
+    such a sum (`Network.contributions`).
 
     Returns:
-        `Result` with the values `attributes`, `images` (N), `positions` and `channels` ([how many are taken away, of
-        how many]), and the arrays count (K,), images per attribute, logit (K,), the mean before, and for LOSS
+        `Result` with the values `attributes`, `images` (N), `map` (name, title and note of the own map), `positions`
+        and `channels` ([how many are taken away, of how many]; None where none can be), and the arrays count (K,),
+        images per attribute, logit (K,), the mean before, and for LOSS
 
             covering   logit before - logit after, of `COVERED`
             missed     share of the images that are no longer found, of `COVERED`
-            channels   logit before - logit after, of `REMOVED`
+            channels   logit before - logit after, of `REMOVED`; left out where no channels can be removed
 
         LOSS, LOSS.mean, LOSS.difference, LOSS.difference.mean of `true_positives.summary`. NaN for attributes with
         fewer than `true_positives.LEAST` images.
-
-    Raises `Unavailable` without attribute heads or without the split.
     """
-    if not run.config.model.attribute_heads:
-        raise Unavailable("the network has no attribute heads, and so no maps (model.attribute_heads is false)")
-    images = run.images(run.config.analysis.split)
-    if images is None:
-        raise Unavailable(f"the data have no {run.config.analysis.split} split")
-    from mam_keras.analysis.network import stream
+    from mam_keras.analysis.covering import Covered
 
-    network, config = run.network, run.config
-    positions, channels = ([taken_away(n), n] for n in (int(np.prod(network.grid)), network.channels))
-    score, remove = _functions(network, channels[0])
-    shape = (len(images), len(run.attributes))
+    network, config, images = run.network, run.config, run.images(split)
+    own = next(iter(network.maps))
+    grid, size = network.map_size(own), config.evaluation.batch_size
+    positions = [taken_away(int(np.prod(grid))), int(np.prod(grid))]
+    channels = [taken_away(network.channels), network.channels] if network.contributions else None
+    look, remove = _looking(network, network.maps[own]), _removing(network, channels)
+    covered = Covered(network, grid, size)
+    chosen = true_positives.first(run, images, split, MOST)
     losses = {
-        "covering": np.full((*shape, len(COVERED)), np.nan, np.float32),
-        "missed": np.full((*shape, len(COVERED)), np.nan, np.float32),
-        "channels": np.full((*shape, len(REMOVED)), np.nan, np.float32),
+        "covering": np.full((*chosen.shape, len(COVERED)), np.nan, np.float32),
+        "missed": np.full((*chosen.shape, len(COVERED)), np.nan, np.float32),
     }
-    before, taken = np.full(shape, np.nan, np.float32), np.zeros(shape[1], int)
-    for rows, batch in stream(images, config.evaluation.batch_size, "Faithfulness"):
-        features, scores, logits = (array.numpy() for array in score(batch))
-        chosen = true_positives.first((logits >= 0) & images.labels[rows], taken, MOST)
-        before[rows] = np.where(chosen, logits, np.nan)
-        random = np.stack([_random(config.seed, row).random(positions[1]) for row in range(rows.start, rows.stop)])
-        for method, after in _covered(batch.numpy(), scores, chosen, highest(random, positions[0]), score):
-            losses["covering"][rows, :, COVERED.index(method)] = np.where(chosen, logits - after, np.nan)
-            losses["missed"][rows, :, COVERED.index(method)] = np.where(chosen, after < 0, np.nan)
-        for k in np.flatnonzero(chosen.any(axis=0)):
-            at = np.flatnonzero(chosen[:, k])
-            random = [_random(config.seed, row, k).random((DRAWS, channels[1])) for row in rows.start + at]
-            drawn = highest(np.stack(random), channels[0])
-            losses["channels"][rows.start + at, k] = remove(features[at], k, drawn.astype(np.float32))
-    count = (~np.isnan(before)).sum(axis=0)
+    if channels is not None:
+        losses["channels"] = np.full((*chosen.shape, len(REMOVED)), np.nan, np.float32)
+    before, middle = np.full(chosen.shape, np.nan, np.float32), highest(nearness(grid), positions[0])
+    for k in tqdm(range(chosen.shape[1]), desc="Faithfulness", unit=" attributes", disable=None, leave=False):
+        for rows in true_positives.batches(np.flatnonzero(chosen[:, k]), size):
+            pixels = true_positives.pixels(images, rows)
+            features, shown, logits = look(pixels, k)
+            random = np.stack([drawn(config.seed, row).random(positions[1]) for row in rows])
+            tops = [highest(values, positions[0]) for values in (shown, random)]
+            after = covered(pixels, np.stack([*tops, np.broadcast_to(middle, random.shape)], axis=1), k)
+            before[rows, k] = logits
+            losses["covering"][rows, k] = logits[:, None] - after.logits
+            losses["missed"][rows, k] = ~after.found
+            if channels is not None:
+                random = [drawn(config.seed, row, k).random((DRAWS, channels[1])) for row in rows]
+                losses["channels"][rows, k] = remove(features, k, highest(np.stack(random), channels[0]))
+    count = chosen.sum(axis=0)
     enough = count >= true_positives.LEAST
     arrays = {"count": count, "logit": np.where(enough, np.nansum(before, axis=0) / np.maximum(count, 1), np.nan)}
-    for name, values in losses.items():
-        parts = true_positives.summary(values, images.units, config.analysis.resamples, config.seed)
-        arrays |= dict(zip(true_positives.named(name), parts, strict=True))
-    values = {"attributes": list(run.attributes), "images": shape[0], "positions": positions, "channels": channels}
-    return Result(values, arrays)
+    arrays |= true_positives.summary(losses, images.units, config.analysis.resamples, config.seed)
+    values = {"attributes": list(run.attributes), "images": len(images), "positions": positions, "channels": channels}
+    one = network.maps[own]
+    return Result(values | {"map": {"name": own, "title": one.title, "note": one.note}}, arrays)
+
+
+def headline(result):
+    """What covering costs: blocks that the network's own map points at, and random ones; means over attributes."""
+    mean = result.arrays["covering.mean"]
+    return {"covering": Estimate.of(mean[0]), "covering_random": Estimate.of(mean[COVERED.index("random")])}
 
 
 def taken_away(count):
@@ -83,75 +93,44 @@ def taken_away(count):
     return max(1, round(SHARE * count))
 
 
-def cover(images, blocks, grid):
-    """Images (n, S, S, 3) whose blocks (n, H W), bool, have their image's mean colour."""
-    height, width = grid
-    side = images.shape[1] // height
-    pixels = blocks.reshape(-1, height, width).repeat(side, axis=1).repeat(side, axis=2)
-    return np.where(pixels[..., None], images.mean(axis=(1, 2), keepdims=True), images)
-
-
-def highest(values, count):
-    """The `count` highest of the last axis, of equal ones the first: (..., P) -> bool (..., P)."""
-    return np.argsort(np.argsort(-values, axis=-1, kind="stable"), axis=-1, kind="stable") < count
-
-
-def nearness(grid):
-    """How near the positions are to the middle: float (H W,), the nearest highest."""
-    y, x = (np.arange(length) - (length - 1) / 2 for length in grid)
-    return -(y[:, None] ** 2 + x**2).ravel()
-
-
-def _random(*seed):
-    """Of one image, or of one image and attribute: the same whatever the batches."""
+def drawn(*seed):
+    """A generator for one image, or for one image and attribute: the same whatever the batches."""
     return np.random.default_rng(seed)
 
 
-def _covered(images, scores, chosen, random, score):
-    """For each of `COVERED` the logits (n, K) of the chosen pairs of image and attribute, once covered.
-
-    `random`: bool (n, H W), the blocks drawn for each image.
-    """
-    grid, count = scores.shape[1:3], random[0].sum()
-    wanted = np.flatnonzero(chosen.any(axis=1))
-    tops = highest(np.moveaxis(scores.reshape(*random.shape, -1), 1, 2), count)
-    centre = np.broadcast_to(highest(nearness(grid), count), random.shape)
-
-    def logits(rows, blocks):
-        """In calls of at most as many images as there are in a batch."""
-        parts = [slice(start, start + len(images)) for start in range(0, len(rows), len(images))]
-        answers = [score(cover(images[rows[part]], blocks[part], grid).astype(np.float32))[2] for part in parts]
-        return np.concatenate(answers) if answers else np.empty((0, chosen.shape[1]))
-
-    after, (rows, attributes) = np.full(chosen.shape, np.nan), np.nonzero(chosen)
-    after[rows, attributes] = logits(rows, tops[rows, attributes])[np.arange(len(rows)), attributes]
-    yield "map", after
-    for method, blocks in (("random", random), ("centre", centre)):
-        after = np.full(chosen.shape, np.nan)
-        after[wanted] = logits(wanted, blocks[wanted])
-        yield method, after
-
-
-def _functions(network, count):
-    """images -> features, scores, logits; and features (m, H, W, C), k, drawn (m, D, C) -> losses (m, 2), `REMOVED`."""
+def _looking(network, one):
+    """A function: images float32 (n, S, S, 3), k -> features, a tensor; the map, (n, H W), and the logits, (n,)."""
     import tensorflow as tf
 
-    heads, pool = network.heads, network.pooling.pool
+    from mam_keras.model.maps import of_target
 
     @tf.function(reduce_retracing=True)
-    def score(images):
+    def look(images, k):
         features = network.features(images)
-        scores = heads(features)  # at the identity pair, whose T is that of training
-        return features, scores, network.logits(scores)
+        return features, of_target(one, images, features, k), network.logit(images, features, k)
+
+    def looked(images, k):
+        features, shown, logits = look(tf.constant(images), tf.constant(k))
+        return features, shown.numpy().reshape(len(images), -1), logits.numpy()
+
+    return looked
+
+
+def _removing(network, channels):
+    """A function: features (n, H, W, C), k, drawn bool (n, D, C) -> losses (n, 2) of `REMOVED`; or None."""
+    import tensorflow as tf
+
+    if channels is None:
+        return None
+    own, (count, all_of_them) = network.contributions, channels
 
     @tf.function(reduce_retracing=True)
     def remove(features, k, drawn):
-        gain = heads.mask_offset + heads.mask(features, k) if network.masked else 1.0
-        contributions = heads.kernel[k] * gain * tf.cast(features, tf.float32)
+        contributions = own.of_channels(features, k)
         importance = tf.reduce_mean(tf.abs(contributions), axis=(1, 2))
-        top = tf.reduce_sum(tf.one_hot(tf.math.top_k(importance, count).indices, network.channels), axis=1)
+        top = tf.reduce_sum(tf.one_hot(tf.math.top_k(importance, count).indices, all_of_them), axis=1)
         kept = 1 - tf.concat([tf.zeros_like(top)[:, None], top[:, None], drawn], axis=1)
-        logits = pool(tf.einsum("mhwc,mdc->mhwd", contributions, kept))  # of all channels, without the top, ...
+        logits = own.pooling.pool(tf.einsum("nhwc,ndc->nhwd", contributions, kept))  # of all channels, without the top
         return tf.stack([logits[:, 0] - logits[:, 1], logits[:, 0] - tf.reduce_mean(logits[:, 2:], axis=1)], axis=1)
 
-    return score, lambda features, k, drawn: remove(features, tf.constant(k), drawn).numpy()
+    return lambda features, k, drawn: remove(features, tf.constant(k), tf.constant(drawn, tf.float32)).numpy()

@@ -1,47 +1,45 @@
-"""Does an attribute's map fall where the attribute is? Beside simple controls on the same images. Knows no page.
+"""Does a target's map fall where the target is? Beside simple controls on the same images. Knows no page.
 
-A map is the positive part of what each position of the feature map contributes to the logit; a position stands for the
-block of pixels under it.
+A map is measured by its positive part, on the grid of the network's own map (`analysis.maps`); a position stands for
+the block of pixels under it.
 """
 
 import numpy as np
+from tqdm import tqdm
 
 from mam_keras.analysis import regions, true_positives
-from mam_keras.analysis.result import Result, Unavailable
+from mam_keras.analysis.blocks import blob, cover
+from mam_keras.analysis.result import Result
+from mam_keras.statistics import Estimate
 
+NEEDS = ("maps",)  # and regions, which `regions.region_sets` finds or not
+VERSION = 2
 MOST = 100  # true positives per attribute, the first ones
 SMALL = 0.4  # of the image: regions below this are the ones to find
-WIDTH = 0.15  # of the blob: its standard deviation, in sides of the image
 MEASURES = ("ratio", "pointing", "peak")
+FIXED = ("blob", "uniform")  # controls that are the same for every image
 
 
 def settings(config):
     """The answer depends on where the attributes are, on the untrained network's seed and on the bootstrap."""
-    return {
-        "split": config.analysis.split,
-        "regions": regions.settings(config),
-        "seed": config.seed,
-        "resamples": config.analysis.resamples,
-    }
+    return {"regions": regions.settings(config), "seed": config.seed, "resamples": config.analysis.resamples}
 
 
-def compute(run):
-    """How well maps fall on the regions of K attributes, on true positives of the attribute heads.
+def compute(run, split):
+    """How well maps fall on the regions of K targets, on true positives of the answering head.
 
-    On the first `MOST` true positives of each attribute, less those without a region, by `measure`. Methods:
+    On the first `MOST` true positives of each target, less those without a region, by `measure`. Methods:
 
-        map        ReLU of the scores s^k_p at the identity, the contributions to the logit
-        grad_cam   of the multi-label head, sum_c a^k_c F_{p,c} with a^k_c the mean gradient of its logit (Selvaraju et
-                   al. 2017, equations 1 and 2): a linear unit on pooled features has a^k_c = w_{k,c} / P
-        untrained  ReLU of the scores of the same network with random weights
+        every map of the network, its own first, positive part
+        untrained  the own map of the same network with random weights
         blob       a fixed Gaussian in the middle of the image
         uniform    the same everywhere, which is what chance gives
 
     Returns:
-        `Result` with the values `attributes`, `methods` (M of these; without a multi-label head no `grad_cam`), `seen`
-        (pixels that a position sees across, `backbone.receptive_field`), `sets` (names of the `regions.region_sets`),
-        and for each SET `SET` = {`images`, `small`: attributes whose mean region is under `SMALL` of the image,
-        `ratio`, `least_ratio`, `pointing`: of the maps over those, None without any}.
+        `Result` with the values `attributes`, `methods` (M of these), `maps` (`maps.Maps.described`), `grid`, `seen`
+        (pixels that a position of the features sees across, None where that is all), `sets` (names of the
+        `regions.region_sets`), and for each SET `SET` = {`images`, `small`: attributes whose mean region is under
+        `SMALL` of the image, `ratio`, `least_ratio`, `pointing`: of the own map over those, None without any}.
         Arrays, NaN for an attribute with fewer than `true_positives.LEAST`:
 
             SET.count  (K,)   images per attribute
@@ -49,22 +47,46 @@ def compute(run):
             SET.MEASURE, .mean, .difference, .difference.mean     see `true_positives.summary`
             SET.small.MEASURE.mean, .difference.mean              those of the small attributes alone
             SET.ids (K,), SET.images uint8 (K, S, S, 3), SET.regions bool (K, S, S), SET.maps uint8 (K, M', H, W)
-                              each attribute's first such image: its region, and `map` and `grad_cam` over their maxima
+                              each attribute's first such image: its region, and the network's maps over their maxima
 
-    Raises `Unavailable` without attribute heads or without regions.
+    Raises `Unavailable` without regions.
     """
-    if not run.config.model.attribute_heads:
-        raise Unavailable("the network has no attribute heads, and so no maps (model.attribute_heads is false)")
-    from mam_keras.model.backbone import receptive_field
+    sets = regions.region_sets(run, split)
+    from mam_keras.analysis.maps import Maps
 
-    methods, look = _maps(run)
-    seen = receptive_field(run.config.model.front_end, run.config.model.dilations)
-    values, arrays = {"attributes": list(run.attributes), "methods": methods, "seen": seen, "sets": []}, {}
-    for where in regions.region_sets(run):
-        values["sets"].append(where.name)
-        values[where.name], found = _localise(run, where, methods, look)
+    maps = Maps(run)
+    stages = {stage.name: stage for stage in run.network.stages}
+    seen = stages.get("features", run.network.stages[-1] if stages else None)
+    values = {
+        "attributes": list(run.attributes),
+        "methods": [*maps.names, *FIXED],
+        "maps": maps.described,
+        "grid": list(maps.grid),
+        "seen": seen and seen.receptive_field,
+        "sets": [where.name for where in sets],
+    }
+    arrays = {}
+    for where in sets:
+        values[where.name], found = _localise(run, split, where, maps)
         arrays |= {f"{where.name}.{name}": array for name, array in found.items()}
     return Result(values, arrays)
+
+
+def headline(result):
+    """Of the small regions of the split's own images, in the mean over attributes.
+
+    `localisation` and `pointing` are the energy ratio and the pointing game of the network's own map, NAME_grad_cam
+    those of Grad-CAM where that is another one, and `localised` is how many attributes these are.
+    """
+    sets, methods = result.values["sets"], result.values["methods"]
+    where = next((name for name in sets if name != regions.PartMasks.name), sets[0])
+    found = {}
+    for name, measure in (("localisation", "ratio"), ("pointing", "pointing")):
+        mean = result.arrays[f"{where}.small.{measure}.mean"]
+        found[name] = Estimate.of(mean[0])
+        if "grad_cam" in methods[1:]:
+            found[f"{name}_grad_cam"] = Estimate.of(mean[methods.index("grad_cam")])
+    return found | {"localised": Estimate(len(result.values[where]["small"]), None, None)}
 
 
 def measure(maps, inside, counted):
@@ -88,96 +110,38 @@ def measure(maps, inside, counted):
     return ratio, _share(highest, inside > 0, counted > 0), _share(highest, inside, counted)
 
 
-def cover(pixels, grid):
-    """The share of each block's pixels that are set: bool (S, S) -> float (H, W)."""
-    height, width = grid
-    return pixels.reshape(height, len(pixels) // height, width, -1).mean(axis=(1, 3))
-
-
-def blob(grid):
-    """A Gaussian in the middle, its standard deviation `WIDTH` of the image's side: float (H, W)."""
-    y, x = ((np.arange(length) + 0.5) / length - 0.5 for length in grid)
-    return np.round(np.exp(-(y[:, None] ** 2 + x**2) / (2 * WIDTH**2)), 9)  # what is equally far is equally high
-
-
-def grad_cam(features, kernel):
-    """ReLU of the features weighted by a linear head's kernel (C, K): (N, H, W, C) -> (N, H, W, K).
-
-    Grad-CAM of a linear unit on the features' mean, but for the factor 1/P, which no measure here sees.
-    """
-    import tensorflow as tf
-
-    return tf.nn.relu(tf.matmul(tf.cast(features, tf.float32), kernel))
-
-
 def _share(maps, inside, counted):
     return (maps * inside).sum(axis=(-2, -1)) / (maps * counted).sum(axis=(-2, -1))
 
 
-def _maps(run):
-    """The methods, and a function: images -> logits (n, K) and maps (n, K, M, H, W)."""
-    import keras
-    import tensorflow as tf
-
-    import mam_keras.model
-    from mam_keras.analysis.network import Network
-
-    network = run.network
-    keras.utils.set_random_seed(run.config.seed)
-    untrained = Network(mam_keras.model.build(run.config, run.attributes))
-    kernel = network.model.get_layer("multi_label_logits").kernel if network.has_multi_label else None
-    fixed = np.stack([blob(network.grid), np.ones(network.grid)])
-
-    @tf.function(reduce_retracing=True)
-    def look(images):
-        features = network.features(images)
-        scores = network.heads(features)  # T of training, which is that of the identity pair
-        maps = [tf.nn.relu(scores), *([] if kernel is None else [grad_cam(features, kernel)])]
-        maps.append(tf.nn.relu(untrained.heads(untrained.features(images))))
-        return network.logits(scores), tf.transpose(tf.stack(maps), (1, 4, 0, 2, 3))
-
-    def with_fixed(images):
-        logits, maps = look(images)
-        maps = maps.numpy()
-        fixed_maps = np.broadcast_to(fixed, (*maps.shape[:2], *fixed.shape))
-        return logits.numpy(), np.concatenate([maps, fixed_maps], axis=2)
-
-    return ["map", *([] if kernel is None else ["grad_cam"]), "untrained", "blob", "uniform"], with_fixed
-
-
-def _localise(run, where, methods, look):
+def _localise(run, split, where, maps):
     """Values and arrays of one set of regions."""
-    from mam_keras.analysis.network import stream
-
-    grid, names = run.network.grid, run.attributes
-    shape, drawn = (len(where.images), len(names)), 2 if "grad_cam" in methods else 1
-    measured = np.full((len(MEASURES), *shape, len(methods)), np.nan, np.float32)
-    area, taken = np.full(shape, np.nan, np.float32), np.zeros(len(names), int)
-    size = where.images.images.shape[1:3]
+    images, grid, size = where.images, maps.grid, run.config.evaluation.batch_size
+    chosen = true_positives.first(run, images, split, MOST)
+    fixed, drawn = np.stack([blob(grid), np.ones(grid)]), len(maps.described)
+    measured = np.full((len(MEASURES), *chosen.shape, len(maps.names) + len(FIXED)), np.nan, np.float32)
+    area, shape = np.full(chosen.shape, np.nan, np.float32), (chosen.shape[1], *images.images.shape[1:3])
     pictures = {
-        "ids": np.zeros(len(names), where.images.ids.astype(str).dtype),
-        "images": np.zeros((len(names), *size, 3), np.uint8),
-        "regions": np.zeros((len(names), *size), bool),
-        "maps": np.zeros((len(names), drawn, *grid), np.uint8),
+        "ids": np.zeros(shape[0], images.ids.astype(str).dtype),
+        "images": np.zeros((*shape, 3), np.uint8),
+        "regions": np.zeros(shape, bool),
+        "maps": np.zeros((shape[0], drawn, *grid), np.uint8),
     }
-    for rows, batch in stream(where.images, run.config.evaluation.batch_size, "Localisation"):
-        logits, maps = look(batch)
-        chosen = true_positives.first((logits >= 0) & where.images.labels[rows], taken, MOST)
-        for place, k in np.argwhere(chosen):
-            row = rows.start + place
-            counted = where.counted(row)
-            region = where.region(row, k) & counted
-            if not region.any():
-                continue
-            inside, counted = cover(region, grid), cover(counted, grid)
-            if np.isnan(area[:, k]).all():
-                highest = np.maximum(maps[place, k].max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
-                pictures["ids"][k], pictures["images"][k] = where.images.ids[row], where.images.images[row]
-                pictures["regions"][k] = region
-                pictures["maps"][k] = np.rint(255 * maps[place, k] / highest)[:drawn]
-            area[row, k] = inside.sum() / counted.sum()
-            measured[:, row, k] = measure(maps[place, k], inside, counted)
-    return _summarised(run, measured, area, where.images.units, pictures)
+    for k in tqdm(range(shape[0]), desc="Localisation", unit=" attributes", disable=None, leave=False):
+        counted = {row: where.counted(row) for row in np.flatnonzero(chosen[:, k])}
+        inside = {row: where.region(row, k) & pixels for row, pixels in counted.items()}
+        rows = np.array([row for row, pixels in inside.items() if pixels.any()], int)
+        for part in true_positives.batches(rows, size):
+            shown = np.maximum(maps(true_positives.pixels(images, part), k), 0)
+            for row, one in zip(part, shown, strict=True):
+                if row == rows[0]:
+                    highest = np.maximum(one.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
+                    pictures["ids"][k], pictures["images"][k] = images.ids[row], images.images[row]
+                    pictures["regions"][k], pictures["maps"][k] = inside[row], np.rint(255 * one / highest)[:drawn]
+                shares = cover(inside[row], grid), cover(counted[row], grid)
+                area[row, k] = shares[0].sum() / shares[1].sum()
+                measured[:, row, k] = measure(np.concatenate([one, fixed]), *shares)
+    return _summarised(run, measured, area, images.units, pictures)
 
 
 def _summarised(run, measured, area, units, pictures):
@@ -186,12 +150,9 @@ def _summarised(run, measured, area, units, pictures):
     count = (~np.isnan(area)).sum(axis=0)
     mean_area = np.where(count >= true_positives.LEAST, np.nansum(area, axis=0) / np.maximum(count, 1), np.nan)
     small = mean_area < SMALL
+    measured = dict(zip(MEASURES, measured, strict=True))
     arrays = {"count": count, "area": mean_area, **pictures}
-    for name, values in zip(MEASURES, measured, strict=True):
-        summary = true_positives.summary(values, units, resamples, seed)
-        arrays |= dict(zip(true_positives.named(name), summary, strict=True))
-        _, mean, _, difference = true_positives.summary(values[:, small], units, resamples, seed)
-        arrays |= {f"small.{name}.mean": mean, f"small.{name}.difference.mean": difference}
+    arrays |= true_positives.summary(measured, units, resamples, seed, {"small": small})
     found = {"images": len(area), "small": [run.attributes[k] for k in np.flatnonzero(small)]}
     found |= {"ratio": None, "least_ratio": None, "pointing": None}
     if small.any():

@@ -1,4 +1,4 @@
-"""Where do each attribute's most important channels look? Their masks on a few images (1904.13078, figure 3).
+"""Where do each target's most important channels look? Their masks on a few images (1904.13078, figure 3).
 
 The images are not picked by hand or by what the masks show: `choose` says which they are. Knows no page.
 """
@@ -6,61 +6,67 @@ The images are not picked by hand or by what the masks show: `choose` says which
 import numpy as np
 
 from mam_keras import analysis
-from mam_keras.analysis import correlations, masks
+from mam_keras.analysis import correlations
 from mam_keras.analysis.result import Result, Unavailable
-from mam_keras.evaluation import THRESHOLD
 
-TOP = 3  # channels per attribute, as in the papers' figure
-IMAGES, IMAGES_OF_MANY, MANY = 2, 1, 48  # images per attribute; of more than MANY attributes
+NEEDS = {"predictions", "images", "masks"}
+VERSION = 2
+TOP = 3  # channels per target, as in the papers' figure
+IMAGES, IMAGES_OF_MANY, MANY = 2, 1, 48  # images per target; of more than MANY targets
 PAIR = ("Smiling", "Mouth_Slightly_Open")  # that the papers compare
 PAIR_IMAGES = 3
 USED = 10  # channels, by importance, that count as used when a pair is compared; at most a quarter of all
 
 
 def settings(config):
-    """What the masks' importances and correlations depend on."""
-    return {"masks": masks.settings(config), "correlations": correlations.settings(config)}
+    """What the masks' correlations depend on."""
+    return {"correlations": correlations.settings(config)}
 
 
-def compute(run):
-    """Masks of each attribute's most important channels on images that `choose` names.
+def compute(run, split):
+    """Masks of each target's first channels on images that `choose` names.
 
-    A look is one attribute on one image: for each of K attributes on its own images, then for each of a pair of
-    attributes on images chosen for both at once.
+    The first channels are the most important ones; where the logit is no sum over channels and none has an importance,
+    those whose masks are most open on average. A look is one target on one image: for each of K targets on its own
+    images, then for each of a pair of targets on images chosen for both at once.
 
     Returns:
-        `Result` with the values `attributes` (their names), `masks` (of the configuration), `channels` (C), `pair`
-        (indices of the two attributes that are compared, or None), `pair_by` ("papers", "only" or "correlation"),
-        `used` (how many channels of each count in that), and the arrays
+        `Result` with the values `attributes` (the targets' names), `channels` (C), `first` ("important", "open" or
+        "common"), `pair` (indices of the two that are compared, or None), `pair_by` ("papers", "only" or
+        "correlation"), `used` (how many channels of each count in that), and the arrays
 
             images      uint8 (U, S, S, 3)  every image that is shown, with its `ids`, str (U,)
-            channels    int (K, 3)          by falling importance; at most C. With `masks: common` (K, 1), all -1
+            channels    int (K, 3)          at most C; where all channels share a mask (K, 1), all -1
             attribute, image  int (L,)      of each look
             of_pair     bool (L,)           whether it is one of the pair's
-            correct     bool (L,)           whether the heads found what the image was chosen for
+            correct     bool (L,)           whether the answering head found what the image was chosen for
             masks       uint8 (L, 3, H, W)  M / max M, in 1/255
             highest     float32 (L, 3)      max M over the positions
             pair.channels  int (n,)         among the `used` most important of either, those of both first
             pair.ranks     int (n, 2)       rank by importance in each, from 1
             pair.shares    float (n, 2)     share of each one's importance
 
-        The last three are left out where there is no pair, and with `masks: common`.
+        The last three are left out where there is no pair, and where channels have no importance or no masks of their
+        own.
 
-    Raises `Unavailable` where there are no masks, or no image of the split has a prediction, or none is a positive.
+    Raises `Unavailable` where no image of the split has a prediction, or none is a positive.
     """
     import tensorflow as tf
 
-    found = analysis.result_of(run, "masks")
-    importance = found.arrays["importance"]
-    images = run.images(run.config.analysis.split)
-    rows, labels, answers = _answered(images, run.answers)
-    common = found.values["masks"] == "common"
-    channels = np.full((len(importance), 1), -1) if common else np.argsort(-importance, axis=1, kind="stable")[:, :TOP]
-    pair, pair_by = _pair(run)
-    used = min(USED, max(1, importance.shape[1] // 4))
+    found, images, network = analysis.result_of(run, "masks", split), run.images(split), run.network
+    importance, common = found.arrays.get("importance"), network.masks.channels == 1
+    first = "common" if common else "open" if importance is None else "important"
+    if common:
+        channels = np.full((len(run.attributes), 1), -1)
+    else:
+        ranked = found.arrays["mean"] if importance is None else importance
+        channels = np.argsort(-ranked, axis=1, kind="stable")[:, :TOP]
+    rows, labels, answers = _answered(images, run.predictions(split))
+    pair, pair_by = _pair(run, split)
+    used = min(USED, max(1, network.channels // 4))
 
-    each = IMAGES if len(importance) <= MANY else IMAGES_OF_MANY
-    looks = [(k, *one, False) for k in range(len(importance)) for one in choose(labels[:, k], answers[:, k], each)]
+    each = IMAGES if labels.shape[1] <= MANY else IMAGES_OF_MANY
+    looks = [(k, *one, False) for k in range(labels.shape[1]) for one in choose(labels[:, k], answers[:, k], each)]
     if pair is not None:
         both = choose(labels[:, pair].all(axis=1), answers[:, pair].all(axis=1), PAIR_IMAGES)
         looks += [(k, *one, True) for one in both for k in pair]
@@ -69,16 +75,16 @@ def compute(run):
     attribute, chosen, correct, of_pair = map(np.array, zip(*looks, strict=True))
     shown, image = np.unique(rows[chosen], return_inverse=True)
     pictures = np.asarray(images.images[shown])
-    features = run.network.features(tf.constant(pictures, tf.float32) / 255.0)
+    features = network.features(tf.constant(pictures, tf.float32) / 255.0)
     masks = np.stack(
         [
-            np.moveaxis(run.network.heads.mask(features[at : at + 1], k)[0].numpy(), -1, 0)[channels[k]]
+            np.moveaxis(network.masks.mask(features[at : at + 1], k)[0].numpy(), -1, 0)[channels[k]]
             for k, at in zip(attribute, image, strict=True)
         ]
     )
     highest = masks.max(axis=(2, 3))
     scaled = masks / np.maximum(highest, np.finfo(np.float32).tiny)[:, :, None, None]
-    values = {"attributes": list(run.attributes), "masks": found.values["masks"], "channels": importance.shape[1]}
+    values = {"attributes": list(run.attributes), "channels": network.channels, "first": first}
     values |= {"pair": pair, "pair_by": pair_by, "used": used}
     arrays = {
         "images": pictures,
@@ -91,7 +97,9 @@ def compute(run):
         "masks": np.rint(255 * scaled).astype(np.uint8),
         "highest": highest,
     }
-    return Result(values, arrays if pair is None or common else arrays | compare(importance[pair], used))
+    if pair is not None and first == "important":
+        arrays |= compare(importance[pair], used)
+    return Result(values, arrays)
 
 
 def choose(labels, answers, count):
@@ -119,23 +127,23 @@ def compare(importance, count):
 
 
 def _answered(images, predictions):
-    """Rows of the images that have a prediction, in order, with their labels and the attribute heads' answers."""
+    """Rows of the images that have a prediction, in order, with their labels and the answering head's answers."""
     _, rows, at = np.intersect1d(images.ids, predictions.ids, return_indices=True)
     if not len(rows):
         raise Unavailable("no image of the split is among those that training left predictions for")
     order = np.argsort(rows)
     rows, at = rows[order], at[order]
-    return rows, predictions.labels[at], predictions.probabilities["attributes"][at] >= THRESHOLD
+    return rows, predictions.labels[at], predictions.answers(predictions.main_head)[at]
 
 
-def _pair(run):
+def _pair(run, split):
     """The papers' pair where both are there, else the only two, else those whose mean masks correlate most; and why."""
     names = list(run.attributes)
     if set(PAIR) <= set(names):
         return [names.index(name) for name in PAIR], "papers"
     if len(names) == 2:
         return [0, 1], "only"
-    between = analysis.result_of(run, "correlations").arrays.get("attributes")
+    between = analysis.result_of(run, "correlations", split).arrays.get("attributes")
     upper = np.nan if between is None else np.where(np.triu(np.ones_like(between), 1) > 0, between, np.nan)
     if np.isnan(upper).all():
         return None, None

@@ -3,31 +3,39 @@
 import numpy as np
 
 from mam_keras.analysis.result import Result, Unavailable
-from mam_keras.evaluation import THRESHOLD
 
+NEEDS = {"predictions", "labels", "images"}
+VERSION = 2
 SHOWN = 12
 
 
 def settings(config):
-    """The answer depends on which images are looked at."""
-    return {"split": config.analysis.split}
+    """The answer depends on nothing else."""
+    return {}
 
 
-def compute(run):
+def compute(run, split):
     """The main head's most confident errors, at most `SHOWN` (see `most_confident`).
 
-    Returns:
-        `Result` with the values `head`, `wrong` and `answers` (how many of how many answers are wrong), and one row
-        per error in `shown`: `id`, `attribute`, `label`, `probability` of "yes"; the array `images` uint8
-        (rows, S, S, 3), prepared as the network sees them.
+    Of exclusive targets an image is one answer, and an error is of the class that was answered.
 
-    Raises `Unavailable` without predictions, or where the data's images are no longer those of the predictions.
+    Returns:
+        `Result` with the values `exclusive`, `head`, `wrong` and `answers` (how many of how many answers are wrong; a
+        label that is not known is no error), and one row per error in `shown`: `id`, `attribute`, `label`,
+        `probability` of "yes"; of exclusive targets `true`, the class that would be right, and its `probability_true`;
+        the array `images` uint8 (rows, S, S, 3), prepared as the network sees them.
+
+    Raises `Unavailable` where the data's images are no longer those of the predictions.
     """
-    predictions = run.answers
+    predictions = run.predictions(split)
     labels, probabilities = predictions.labels, predictions.probabilities[predictions.main_head]
-    errors = most_confident(labels, probabilities, SHOWN)
-    prepared = run.images(run.config.analysis.split)
-    places = {} if prepared is None else {name: place for place, name in enumerate(prepared.ids.tolist())}
+    answers = predictions.answers(predictions.main_head)
+    wrong = (answers != labels) & predictions.known
+    if predictions.exclusive:
+        wrong &= answers
+    errors = most_confident(wrong, np.where(labels, 1 - probabilities, probabilities), SHOWN)
+    prepared = run.images(split)
+    places = {name: place for place, name in enumerate(prepared.ids.tolist())}
     shown = [
         {
             "id": str(predictions.ids[row]),
@@ -37,31 +45,35 @@ def compute(run):
         }
         for row, k in errors
     ]
+    if predictions.exclusive:
+        for error, (row, _) in zip(shown, errors, strict=True):
+            right = int(labels[row].argmax())
+            error |= {"true": run.attributes[right], "probability_true": float(probabilities[row, right])}
     if not all(error["id"] in places for error in shown):
         raise Unavailable("the data no longer hold the images that the run was tested on")
     values = {
+        "exclusive": predictions.exclusive,
         "head": predictions.main_head,
-        "wrong": int(((probabilities >= THRESHOLD) != labels).sum()),
-        "answers": labels.size,
+        "wrong": int(wrong.sum()),
+        "answers": int((predictions.known & answers if predictions.exclusive else predictions.known).sum()),
         "shown": shown,
     }
     rows = [places[error["id"]] for error in shown]
     return Result(values, {"images": np.asarray(prepared.images[rows])} if rows else {})
 
 
-def most_confident(labels, probabilities, most):
+def most_confident(wrong, confidence, most):
     """Which errors to show, as pairs (row, attribute).
 
     First every attribute's most confident error, by falling confidence, then every attribute's second, and so on;
-    an image is shown once. Confidence is the probability given to the wrong answer.
+    an image is shown once.
 
     Args:
-        labels: bool (n, K).
-        probabilities: float (n, K).
+        wrong: bool (n, K), which answers are errors.
+        confidence: float (n, K), the probability given to the wrong answer.
         most: how many.
     """
-    confidence = np.where(labels, 1 - probabilities, probabilities)
-    rows, attributes = np.nonzero((probabilities >= THRESHOLD) != labels)
+    rows, attributes = np.nonzero(wrong)
     order = np.lexsort((rows, -confidence[rows, attributes]))
     rows, attributes = rows[order], attributes[order]
     seen, rounds = {}, np.empty(len(rows), int)  # how many more confident errors its attribute has

@@ -1,4 +1,4 @@
-"""What does each attribute's head look at in the user's own photographs? As `examples`, without labels.
+"""What does a network look at in the user's own photographs? As `examples`, without labels.
 
 Whatever else lies in their folder is left out by name, and never fatal while one photograph remains.
 """
@@ -13,6 +13,8 @@ from mam_keras.analysis import examples
 from mam_keras.analysis.result import Result, digest
 from mam_keras.errors import UserError
 
+NEEDS = {"maps"}
+VERSION = 2
 MOST = 24  # photographs, the first ones by name
 MAX_BYTES = 2**25  # of one file
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")  # of `decoding.FORMATS`
@@ -68,16 +70,15 @@ def settings(config):
     return {"pairs": [list(pair) for pair in config.analysis.pairs]}
 
 
-def compute(run, photographs):
-    """`examples.look` at a `Folder`, each photograph prepared as everywhere.
+def compute(run, split, photographs):
+    """`examples.look` at a `Folder`, each photograph prepared as everywhere; whatever the split.
 
     Returns:
         The `Result` of `look`, and beside it `left_out` ((name, why) of what is not shown) and `ids` str (N,), the
         files' names.
 
-    Raises `Unavailable` where there are no attribute heads, and `UserError` where nothing can be read.
+    Raises `UserError` where nothing can be read.
     """
-    examples.require(run.config)
     import tensorflow as tf
 
     from mam_keras.data.decoding import MAX_PIXELS, decode_batch

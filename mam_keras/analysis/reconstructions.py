@@ -2,18 +2,20 @@
 
 import numpy as np
 
-from mam_keras.analysis.result import Result, Unavailable
-from mam_keras.evaluation import estimates, resample_weights
+from mam_keras.analysis.result import Result
+from mam_keras.statistics import estimates, resample_weights
 
+NEEDS = {"images", "reconstruction"}
+VERSION = 2
 SHOWN = 8  # images, from the least error to the largest
 
 
 def settings(config):
-    """The answer depends on the split and on the bootstrap."""
-    return {"split": config.analysis.split, "resamples": config.analysis.resamples, "seed": config.seed}
+    """The answer depends on the bootstrap."""
+    return {"resamples": config.analysis.resamples, "seed": config.seed}
 
 
-def compute(run):
+def compute(run, split):
     """Squared error of every image's reconstruction, pixel values in [0, 1], mean over pixels and colours.
 
     The simple control is one image for all, the mean of these very images: no constant image does better on them.
@@ -27,23 +29,22 @@ def compute(run):
             ids       (m,)   of the images shown: at equal steps of rank from the least error to the largest
             shown     (m,)   their errors
             inputs, outputs  uint8 (m, S, S, 3)
-
-    Raises `Unavailable` where the model has no reconstructor or the data no such split.
     """
     import tensorflow as tf
 
-    from mam_keras.analysis.network import stream
+    from mam_keras.analysis.stream import stream
 
-    if not run.config.model.reconstructor:
-        raise Unavailable("the model was trained without a reconstructor (model.reconstructor: false)")
-    images = run.images(run.config.analysis.split)
-    if images is None:
-        raise Unavailable(f"the data have no {run.config.analysis.split} split")
+    images, reconstructor = run.images(split), run.network.computing("reconstruction")
+
+    @tf.function(reduce_retracing=True)
+    def reconstruct(batch):
+        return reconstructor(batch, training=False)["reconstruction"]
+
     size = run.config.evaluation.batch_size
     error = tf.function(lambda a, b: tf.reduce_mean(tf.square(a - b), axis=(1, 2, 3)), reduce_retracing=True)
     errors, total = np.empty(len(images)), 0.0
     for rows, batch in stream(images, size, "Reconstructions"):
-        errors[rows] = error(batch, run.network.extract(batch)["reconstruction"])
+        errors[rows] = error(batch, reconstruct(batch))
         total = total + np.sum(batch, axis=0, dtype=float)
     mean_image, controls = tf.constant(total / len(images), tf.float32), np.empty(len(images))
     for rows, batch in stream(images, size, "Mean image"):
@@ -51,7 +52,7 @@ def compute(run):
 
     shown = ranks(errors, SHOWN)
     inputs = np.asarray(images.images[shown])
-    outputs = run.network.extract(tf.constant(inputs, tf.float32) / 255.0)["reconstruction"].numpy()
+    outputs = reconstruct(tf.constant(inputs, tf.float32) / 255.0).numpy()
     arrays = {
         "errors": errors,
         "ids": images.ids[shown].astype(str),

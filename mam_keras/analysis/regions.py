@@ -24,8 +24,8 @@ def settings(config):
     return {"parts": parts, "places": places.read(path).model_dump(mode="json") if used else None}
 
 
-def region_sets(run):
-    """The regions that a run can be measured against.
+def region_sets(run, split):
+    """The regions that a run can be measured against on a split.
 
     Each has `name`; `images`, a `pipeline.Prepared` with labels in the order of the run's attributes; `region(row, k)`,
     bool (S, S), the pixels of attribute k on an image where it is present, none where that is not known; and
@@ -34,15 +34,15 @@ def region_sets(run):
     Raises `Unavailable` where there are none, `UserError` for files that cannot be read.
     """
     config, sets = run.config, []
-    images = run.images(config.analysis.split)
-    if images is not None and config.data.source == "synthetic_faces":
+    images = run.images(split)
+    if images is not None and config.data.is_drawn:
         sets.append(Exact(run, images))
     if config.analysis.parts is not None:
         sets.append(PartMasks(run, places.read(config.analysis.regions)))
     if images is not None and places.aligned(config.data, config.analysis.regions):
         sets.append(Boxes(run, images, places.read(config.analysis.regions)))
     if not sets and images is None:
-        raise Unavailable(f"the data have no {config.analysis.split} split")
+        raise Unavailable(f"the data have no {split} split")
     if not sets:
         raise Unavailable(
             "nothing says where the attributes are in these images: give a file of places (analysis.regions) or a "
@@ -80,11 +80,12 @@ class PartMasks:
 
         self._parts = Parts(run.config.analysis.parts)
         read = pipeline.read(self._parts.split, self.name, run.config.data)
-        labels = np.zeros((len(read), len(run.attributes)), bool)
+        labels, known = np.zeros((2, len(read), len(run.attributes)), bool)
         for k, name in enumerate(run.attributes):
             if name in self._parts.attributes:
-                labels[:, k] = read.labels[:, self._parts.attributes.index(name)]
-        self.images = pipeline.Prepared(read.images, read.ids, labels, read.groups, read.unreadable)
+                place = self._parts.attributes.index(name)
+                labels[:, k], known[:, k] = read.labels[:, place], read.known[:, place]
+        self.images = pipeline.Prepared(read.images, read.ids, labels, read.groups, read.unreadable, known)
         path, self._classes = run.config.analysis.regions or places.CELEBA, []
         for name in run.attributes:
             parts, known = where.attributes.get(name, places.Place()).parts, self._parts.classes

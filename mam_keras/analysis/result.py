@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mam_keras.run_directory import replacing, write_json
+from mam_keras.files import replacing, write_json
 
 
 class Unavailable(Exception):  # noqa: N818 (an answer, not a failure)

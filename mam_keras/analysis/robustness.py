@@ -5,17 +5,18 @@ one corruption at a time, and keeps no image. Knows no page.
 """
 
 import numpy as np
-from scipy.special import expit
 
-from mam_keras.analysis import adaptation
-from mam_keras.analysis.adaptation import PAIRS, best_of, fit_offsets, look, means_of, scorers_by_halves
+from mam_keras.analysis import rule
+from mam_keras.analysis.adaptation import PAIRS, best_of, by_halves
 from mam_keras.analysis.corruptions import CORRUPTIONS
-from mam_keras.analysis.result import Result, Unavailable
-from mam_keras.evaluation import Scorer, defined_mean, estimates, resample_weights
+from mam_keras.analysis.needs import lacking
+from mam_keras.analysis.result import Result
+from mam_keras.analysis.scoring import COUNTED, METRICS, Scoring, means
+from mam_keras.offsets import fit_offsets
+from mam_keras.statistics import Estimate, defined_mean, estimates
 
-METRICS = ("accuracy", "balanced_accuracy", "average_precision")
-THRESHOLDED = METRICS[:2]  # what an offset of the logits can change
-RANKED_RESAMPLES = 200  # at most so many for average precision, which takes ten times as long as the others
+NEEDS = ("images",)
+VERSION = 3
 CONTROLS = ("unmasked", "offset", "unmasked_offset", "adapted", "adapted_offset")  # that stand for election
 OFFSET_OF = {"offset": "identity", "unmasked_offset": "unmasked", "adapted_offset": "adapted"}
 # Differences of variants, each paired: what is compared, with what
@@ -25,6 +26,7 @@ DIFFERENCES = {
     "automatic_over_offset": ("automatic", "automatic_offset"),
     "automatic_over_control": ("automatic", "control"),
 }
+HEADLINES = ("identity", "best_pair", "best_control", "automatic")  # under noise, of balanced accuracy
 
 
 def conditions(analysis):
@@ -34,9 +36,8 @@ def conditions(analysis):
 
 
 def settings(config):
-    """The answer depends on the images, what is done to them, how many are seen at once, pairs and the bootstrap."""
+    """The answer depends on what is done to images, how many are seen at once, pairs and the bootstrap."""
     return {
-        "split": config.analysis.split,
         "pairs": [list(pair) for pair in config.analysis.pairs],
         "conditions": [list(condition) for condition in conditions(config.analysis)],
         "clip": config.analysis.clip,
@@ -46,47 +47,48 @@ def settings(config):
     }
 
 
-def compute(run):
+def compute(run, split):
     """Metrics, as means over attributes, of V variants of the answers under S conditions.
 
     A condition is a corruption and its severity. Variants, each with its `kind`:
 
-        identity     the attribute heads as they were trained
+        identity     the answering head as it was trained
         pair         the same with masks transformed by a pair (a, b) of `analysis.pairs`
         unmasked     control: a = 0, without what the masks add
-        multi_label  the multi-label head, on the same features
+        (a name)     each further head of the network, as multi_label, under its name
         adapted      control: the identity, with the statistics of batch normalisation taken from the spoiled images
                      themselves, `evaluation.batch_size` of them at a time in the split's order, without their labels
-                     (`Network.answers_by_batch`); a batch of mixed conditions is not what is measured
+                     (`looks.Looks`); a batch of mixed conditions is not what is measured
         offset, unmasked_offset, adapted_offset
                      controls: identity, a = 0 and `adapted` with one offset for each attribute and condition added to
                      the logits. It is fitted on validation images under the same condition
-                     (`adaptation.fit_offsets`), for accuracy and for balanced accuracy each by itself, so that each
+                     (`offsets.fit_offsets`), for accuracy and for balanced accuracy each by itself, so that each
                      metric is compared with the offsets that are best for it. It ranks images as before: average
                      precision is the same
         pair_offset  of identity and pairs, each with offsets fitted likewise, the best on validation under the same
                      condition: a transformation that has no gain from merely shifting the logits
-        automatic    pair and offsets that go with the noise level that the image itself shows (`adaptation.Rule`),
+        automatic    pair and offsets that go with the noise level that the image itself shows (`rule.Rule`),
                      whatever the condition is. One set of offsets, fitted for balanced accuracy: the other two metrics
                      are of these very answers
         automatic_offset
                      the same rule with the identity's offsets, which transforms nothing
 
-    Without masks there are no pairs, no `unmasked` and nothing made of them; `automatic` then has offsets alone.
+    Without masks there are no pairs, no `unmasked` and nothing made of them; `automatic` then has offsets alone. Of
+    exclusive targets accuracy is top-1, balanced accuracy the mean of the classes' recalls, and nothing has an offset.
     Without batch normalisation nothing is `adapted`; where nothing can be chosen on validation, nothing has an offset.
 
     Returns:
-        `Result` with the values `attributes` (their names), `images`, `groups` (people that are resampled, or None),
-        `validation_images` (or None), `not_chosen` (why nothing is chosen on validation, or None), `variants` ({"kind"}
-        with "a" and "b" where it has a pair), `conditions` ([corruption, severity]), `guess` ({METRIC: of always
-        answering the class that is the majority in training; balanced accuracy 1/2, average precision of chance}),
-        `resamples` ({METRIC: how many}), and for each METRIC of `METRICS` the arrays
+        `Result` with the values `attributes` (their names), `exclusive`, `images`, `groups` (people that are resampled,
+        or None), `validation_images` (or None), `not_chosen` (why nothing is chosen on validation, or None), `variants`
+        ({"kind"} with "a" and "b" where it has a pair), `conditions` ([corruption, severity]), `guess` ({METRIC: of
+        always answering the class that is the majority in training; balanced accuracy 1/2, or 1/K of classes; average
+        precision of chance}), `resamples` ({METRIC: how many}), and for each METRIC of `METRICS` the arrays
 
             METRIC                (S, V, 3)  value and ends of its 95 % interval
             METRIC.gain           (S, V, 3)  less the identity's, paired
             METRIC.per_attribute  (S, V, K)
             METRIC.validation     (S, V)     on validation, with offsets of the other half of the images
-                                             (`adaptation.scorers_by_halves`); NaN of what stands for no election
+                                             (`adaptation.by_halves`); NaN of what stands for no election
             METRIC.best           (S,)       which of the pairs, identity included, is best there
             METRIC.best_offset    (S,)       which is with its offsets: the pair of `pair_offset`
             METRIC.control        (S,)       which control is best there
@@ -97,187 +99,156 @@ def compute(run):
             METRIC.offsets        (S, K)     of the identity's logits; not for average precision
 
         All from METRIC.validation on are left out where nothing is chosen. NaN where a metric is undefined for every
-        attribute.
-
-    Raises `Unavailable` where the network has no attribute heads, or the data no such split.
+        attribute. Labels that are not known count nowhere.
     """
-    config, rates, network = run.config, run.training_rates, run.network
-    if not config.model.attribute_heads:
-        raise Unavailable("the network has no attribute heads (model.attribute_heads is false)")
-    images = run.images(config.analysis.split)
-    if images is None:
-        raise Unavailable(f"the data have no {config.analysis.split} split")
-    not_chosen = _why_nothing_is_chosen(run)
-    rule, validation = (None, None) if not_chosen else (adaptation.rule(run), run.images("validation"))
-    variants = _variants(network, config, not not_chosen)
-    classify = _classifier(run, variants)
-    levels = None if not_chosen else adaptation.noise_levels(network)
-    units = images.units
-    resamples = config.analysis.resamples, min(RANKED_RESAMPLES, config.analysis.resamples)
-    weights = [list(resample_weights(units, count, config.seed)) for count in resamples]
-    every, found = conditions(config.analysis), []
+    every, found = conditions(run.config.analysis), []
+    measured = _Conditions(run, split)
     for number, condition in enumerate(every, 1):
-        label = f"Robustness {number}/{len(every)}"
-        chosen, offsets, looks = {}, {}, []
-        if validation is not None:
-            logits, *_ = classify(validation, condition, f"{label}, validation")
-            chosen = _choose(validation, logits, variants, rates, config.seed)
-            offsets = {
-                metric: [fit_offsets(validation.labels, one, metric) for one in logits] for metric in THRESHOLDED
-            }
-            looks = [levels]
-        logits, *noise = classify(images, condition, f"{label}, {config.analysis.split}", *looks)
-        answers = _answers(logits, variants, offsets, chosen, rule, *noise)
-        scored = _scored(images.labels, answers, rates, *weights, units, variants, chosen)
-        found.append(scored | chosen | {f"{metric}.offsets": values[0] for metric, values in offsets.items()})
+        found.append(measured.measure(condition, f"Robustness {number}/{len(every)}"))
+    images, validation = measured.images, measured.validation
     values = {
         "attributes": list(run.attributes),
+        "exclusive": run.targets.exclusive,
         "images": len(images),
-        "groups": None if images.groups is None else len(np.unique(units)),
+        "groups": None if images.groups is None else len(np.unique(images.groups)),
         "validation_images": None if validation is None else len(validation),
-        "not_chosen": not_chosen,
-        "variants": variants,
+        "not_chosen": measured.not_chosen,
+        "variants": measured.variants,
         "conditions": [list(condition) for condition in every],
-        "guess": _guess(images.labels, rates),
-        "resamples": dict(zip(METRICS, (resamples[0], *resamples), strict=True)),
+        "guess": _guess(images, run.training_rates, run.targets.exclusive),
+        "resamples": measured.scoring.resamples,
     }
     return Result(values, {name: np.array([one[name] for one in found]) for name in found[0]})
 
 
-def _why_nothing_is_chosen(run):
-    if run.config.analysis.split == "validation" and not run.config.data.train_on_validation:
-        return "the validation images are the ones reported on here"
-    return adaptation.why_nothing_is_chosen(run)
-
-
-def _variants(network, config, fitted):
-    """First those that the network answers, in the order of `_classifier`, then what follows from them if `fitted`."""
-    variants = adaptation.variants(network, config)
-    answered = [("multi_label", network.has_multi_label), ("adapted", network.has_batch_normalization)]
-    variants += [{"kind": kind} for kind, there in answered if there]
-    kinds = [variant["kind"] for variant in variants]
-    following = [kind for kind, of in OFFSET_OF.items() if of in kinds]
-    following += [*(["pair_offset", "automatic_offset"] if "pair" in kinds else []), "automatic"]
-    return variants + [{"kind": kind} for kind in following if fitted]
-
-
-def _classifier(run, variants):
-    """A function as `adaptation.look` of a split under a condition; first come the logits, float32 (V', n, K).
-
-    They are of the V' variants that the network answers: all pairs from one look at the images, `adapted` from another.
-    """
-    pairs = [(variant["a"], variant["b"]) for variant in variants if "a" in variant]
-    answers = [run.network.answers_of_pairs(pairs)]
-    if any(variant["kind"] == "adapted" for variant in variants):
-        answers.append(run.network.answers_by_batch())
-
-    def classify(images, condition, label, *looks):
-        found = look(run, images, condition, label, *answers, *looks)
-        return np.concatenate(found[: len(answers)]), *found[len(answers) :]
-
-    return classify
-
-
-def _choose(validation, logits, variants, rates, seed):
-    """The arrays of one condition on validation: the means, and which variants are best by them."""
-    index = _indices(variants)
-    logits, arrays = logits.astype(float), {}
-    plain = [Scorer(validation.labels, expit(one), rates)(np.ones((len(validation), 1))) for one in logits]
-    for metric in METRICS:
-        means = np.full(len(variants), np.nan)
-        means[: len(logits)] = [defined_mean(score[metric][0]) for score in plain]
-        shifted = means
-        if metric in THRESHOLDED:
-            shifted = means_of(validation, scorers_by_halves(validation, logits, metric, rates, seed), metric)
-        best = best_of(shifted[: len(logits)], variants[: len(logits)], PAIRS)
-        for kind, of in OFFSET_OF.items():
-            if kind in index:
-                means[index[kind]] = shifted[index[of]]
-        if "pair_offset" in index:
-            means[index["pair_offset"]] = shifted[best]
-        arrays |= {
-            f"{metric}.validation": means,
-            f"{metric}.best": best_of(means, variants, PAIRS),
-            f"{metric}.best_offset": best,
-            f"{metric}.control": best_of(means, variants, CONTROLS),
-        }
-    return arrays
-
-
-def _answers(logits, variants, offsets, chosen, rule, noise=None):
-    """Every variant's logits by metric, float (n, K), or the variant whose value it shares, from those answered.
-
-    Args:
-        logits: (V', n, K) of `_classifier`.
-        offsets: {metric: V' of (K,)}; empty where nothing is fitted.
-        chosen: of `_choose`.
-        rule, noise: the `adaptation.Rule` and the images' estimates (1, n); None where nothing is fitted.
-    """
-    index, logits = _indices(variants), logits.astype(float)
-    answers = [dict.fromkeys(METRICS, one) for one in logits]
-    for variant in variants[len(logits) :]:
-        kind = variant["kind"]
-        if kind in ("automatic", "automatic_offset"):
-            knots, rows = rule.knots(noise[0]), np.arange(logits.shape[1])
-            best, added = (0, rule.plain_offsets) if kind == "automatic_offset" else (rule.best[knots], rule.offsets)
-            answers.append(dict.fromkeys(METRICS, logits[best, rows] + added[knots]))
+def headline(result):
+    """KIND_sigma_S of balanced accuracy under noise, for each of `HEADLINES` that there is and each sigma."""
+    values, arrays, found = result.values, result.arrays, {}
+    index = {variant["kind"]: place for place, variant in enumerate(values["variants"])}
+    metric = "balanced_accuracy"
+    for row, (corruption, sigma) in enumerate(values["conditions"]):
+        if corruption != "noise" or not sigma:
             continue
-        of = {m: chosen[f"{m}.best_offset"] if kind == "pair_offset" else index[OFFSET_OF[kind]] for m in METRICS}
-        shifted = {metric: logits[of[metric]] + offsets[metric][of[metric]] for metric in THRESHOLDED}
-        answers.append(shifted | {"average_precision": of["average_precision"]})
-    return answers
+        at = dict(index)
+        if f"{metric}.best" in arrays:
+            at |= {"best_pair": arrays[f"{metric}.best"][row], "best_control": arrays[f"{metric}.control"][row]}
+        for kind in HEADLINES:
+            if kind in at:
+                found[f"{kind}_sigma_{sigma:g}"] = Estimate.of(arrays[metric][row, at[kind]])
+    return found
 
 
-def _scored(labels, answers, rates, weights, ranked_weights, units, variants, chosen):
-    """The arrays of one condition on the analysed split; `weights` are resamples, `ranked_weights` fewer of them."""
-    points, resampled = [], []
-    for answer in answers:
-        point, again = {}, {}
-        for logits in {id(one): one for one in answer.values()}.values():
-            metrics = [metric for metric, one in answer.items() if one is logits]
-            if isinstance(logits, int):
-                found = points[logits], resampled[logits]
-            else:
-                found = _score(Scorer(labels, expit(logits), rates), metrics, weights, ranked_weights)
-            point |= {metric: found[0][metric] for metric in metrics}
-            again |= {metric: found[1][metric] for metric in metrics}
-        points.append(point)
-        resampled.append(again)
-    index, arrays = _indices(variants), {}
-    for metric in METRICS:
-        values = np.stack([point[metric] for point in points])
-        means, again = defined_mean(values), np.stack([one[metric] for one in resampled], axis=-1)
-        arrays[metric] = estimates(means, again, units)
-        arrays[f"{metric}.gain"] = estimates(means - means[0], again - again[:, :1], units)
-        arrays[f"{metric}.per_attribute"] = values
-        at = index | {name: chosen[f"{metric}.{name}"] for name in ("best", "control") if chosen}
+class _Conditions:
+    """What is asked under every condition of the split and of validation, and how it is scored.
+
+    Attributes:
+        images, validation: `Prepared`; the latter None where nothing is chosen.
+        not_chosen: why nothing is, or None.
+        scoring: of `images`.
+        variants: first those that the network answers (`looks.Looks`), then what follows from them.
+    """
+
+    def __init__(self, run, split):
+        self._run, self._split, self._looks = run, split, run.looks
+        self.images, self.validation = run.images(split), None
+        self.not_chosen = _why_nothing_is_chosen(run, split)
+        self.scoring = self._scoring_of(self.images, run.config.analysis.resamples)
+        self.variants = list(self._looks.variants)
+        if self.not_chosen is None:
+            self.validation, self._rule = run.images("validation"), rule.rule(run)
+            self._validation_scoring = self._scoring_of(self.validation, 0)
+            kinds = [variant["kind"] for variant in self.variants]
+            following = [kind for kind, of in OFFSET_OF.items() if of in kinds]
+            following += [*(["pair_offset", "automatic_offset"] if "pair" in kinds else []), "automatic"]
+            self.variants += [{"kind": kind} for kind in following]
+        self._index = {variant["kind"]: place for place, variant in enumerate(self.variants)}  # the last of pairs
+
+    def measure(self, condition, label):
+        """The arrays of `compute` under one condition."""
+        chosen, offsets, arrays = {}, {}, {}
+        if self.validation is not None:
+            logits, _ = self._looks.look("validation", condition, f"{label}, validation")
+            chosen, offsets = self._choose(logits.astype(float))
+        logits, noise = self._looks.look(self._split, condition, f"{label}, {self._split}")
+        for metric in METRICS:
+            answers = self._answers(metric, logits.astype(float), noise, chosen, offsets)
+            arrays |= self._arrays(metric, self.scoring(metric, answers), chosen)
+        return arrays | chosen | {f"{metric}.offsets": values[0] for metric, values in offsets.items()}
+
+    def _choose(self, logits):
+        """On validation: the means and which variants are best by them, and {metric: offsets (V', K)}."""
+        images, answered, arrays = self.validation, len(logits), {}
+        shifted = by_halves(images, logits, COUNTED, self._run.config.seed)
+        for metric in METRICS:
+            mean = np.full(len(self.variants), np.nan)
+            mean[:answered] = with_offsets = means(self._validation_scoring(metric, logits))[0]
+            if metric in COUNTED:
+                with_offsets = means(self._validation_scoring(metric, shifted[metric]))[0]
+            best = best_of(with_offsets, self.variants[:answered], PAIRS)
+            for kind, of in OFFSET_OF.items():
+                if kind in self._index:
+                    mean[self._index[kind]] = with_offsets[self._index[of]]
+            if "pair_offset" in self._index:
+                mean[self._index["pair_offset"]] = with_offsets[best]
+            arrays |= {
+                f"{metric}.validation": mean,
+                f"{metric}.best": best_of(mean, self.variants, PAIRS),
+                f"{metric}.best_offset": best,
+                f"{metric}.control": best_of(mean, self.variants, CONTROLS),
+            }
+        return arrays, fit_offsets(images.labels, logits.swapaxes(0, 1), images.known, COUNTED)
+
+    def _answers(self, metric, logits, noise, chosen, offsets):
+        """Every variant's logits (V, n, K), from those answered (V', n, K) and the images' estimated noise (n,)."""
+        every = list(logits)
+        for variant in self.variants[len(logits) :]:
+            kind = variant["kind"]
+            if kind.startswith("automatic"):
+                every.append(self._by_rule(logits, self._rule.knots(noise), transformed=kind == "automatic"))
+                continue
+            of = chosen[f"{metric}.best_offset"] if kind == "pair_offset" else self._index[OFFSET_OF[kind]]
+            every.append(logits[of] + offsets[metric][of] if metric in offsets else logits[of])
+        return np.stack(every)
+
+    def _by_rule(self, logits, knots, transformed):
+        if transformed:
+            return logits[self._rule.best[knots], np.arange(len(knots))] + self._rule.offsets[knots]
+        return logits[0] + self._rule.plain_offsets[knots]
+
+    def _arrays(self, metric, scores, chosen):
+        """The arrays of one metric on the analysed split, of scores (1 + resamples, V, K)."""
+        (mean, again), units = means(scores), self.images.units
+        arrays = {
+            metric: estimates(mean, again, units),
+            f"{metric}.gain": estimates(mean - mean[0], again - again[:, :1], units),
+            f"{metric}.per_attribute": scores[0],
+        }
+        at = self._index | {name: chosen[f"{metric}.{name}"] for name in ("best", "control") if chosen}
         for name, (one, other) in DIFFERENCES.items():
             if one in at and other in at:
-                difference = means[at[one]] - means[at[other]], again[:, at[one]] - again[:, at[other]]
+                difference = mean[at[one]] - mean[at[other]], again[:, at[one]] - again[:, at[other]]
                 arrays[f"{metric}.{name}"] = estimates(*difference, units)
-    return arrays
+        return arrays
+
+    def _scoring_of(self, images, resamples):
+        run = self._run
+        return Scoring(images.labels, images.known, images.units, resamples, run.config.seed, run.targets.exclusive)
 
 
-def _score(scorer, metrics, weights, ranked_weights):
-    """{metric: (K,)}, and {metric: its means over attributes, one for each resample}."""
-    once, counted = np.ones((len(scorer.labels), 1)), [scorer.count(block) for block in weights]
-    blocks, score = dict.fromkeys(metrics, counted), scorer.count
-    if "average_precision" in metrics:  # which is slow
-        blocks["average_precision"], score = [scorer(block) for block in ranked_weights], scorer
-    point = {metric: values[0] for metric, values in score(once).items()}
-    return point, {m: np.concatenate([defined_mean(block[m]) for block in blocks[m]]) for m in metrics}
+def _why_nothing_is_chosen(run, split):
+    if split == "validation" and not run.config.data.train_on_validation:
+        return "the validation images are the ones reported on here"
+    return lacking(run, "validation", ("choice", "independent"))
 
 
-def _indices(variants):
-    """{kind: index of the variant}, of kinds that are there once (else of the last)."""
-    return {variant["kind"]: index for index, variant in enumerate(variants)}
-
-
-def _guess(labels, rates):
+def _guess(images, rates, exclusive):
     """Each metric without looking: the majority class of training; for average precision, any order."""
-    scores = Scorer(labels, np.zeros(labels.shape), rates).count(np.ones((len(labels), 1)))
-    rate = scores["positive_rate"]
+    rate = images.rates
     mixed = np.where((rate > 0) & (rate < 1), rate, np.nan)
-    means = (scores["majority_accuracy"], np.where(np.isnan(mixed), np.nan, 0.5), mixed)
-    plain = (float(defined_mean(mean)[0]) for mean in means)
-    return {metric: None if np.isnan(mean) else mean for metric, mean in zip(METRICS, plain, strict=True)}
+    if exclusive:
+        accuracy, balanced = rate[np.argmax(rates)], 1 / len(rate)
+    else:
+        accuracy = defined_mean(np.select([rates >= 0.5, rates < 0.5], [rate, 1 - rate], np.nan))
+        balanced = defined_mean(np.where(np.isnan(mixed), np.nan, 0.5))
+    guesses = map(float, (accuracy, balanced, defined_mean(mixed)))
+    return {metric: None if np.isnan(guess) else guess for metric, guess in zip(METRICS, guesses, strict=True)}

@@ -6,19 +6,22 @@ Only drawn faces can be drawn again with one attribute changed and nothing else.
 import numpy as np
 
 from mam_keras.analysis.correlations import pearson
-from mam_keras.analysis.result import Result, Unavailable
-from mam_keras.evaluation import HEADS, estimates, resample_weights
+from mam_keras.analysis.result import Result
+from mam_keras.predictions import title
+from mam_keras.statistics import estimates, resample_weights
 
+NEEDS = ("images", "independent", "drawn")
+VERSION = 2
 IMAGES = 100  # the first ones of the split
 
 
 def settings(config):
-    """The answer depends on the images and on the bootstrap."""
-    return {"split": config.analysis.split, "seed": config.seed, "resamples": config.analysis.resamples}
+    """The answer depends on the bootstrap."""
+    return {"seed": config.seed, "resamples": config.analysis.resamples}
 
 
-def compute(run):
-    """The logits of the main head with attribute j in the picture less those without it, all else being equal.
+def compute(run, split):
+    """The logits of the answering head with attribute j in the picture less those without it, all else being equal.
 
     Returns:
         `Result` with the values `attributes` (K names), `images` (how many), `head`, and the arrays
@@ -26,30 +29,18 @@ def compute(run):
             effects  (K, K, 3)  of attribute j (row) on the logit of k: mean over the images, and the ends of its 95 %
                                 bootstrap interval
             labels   (K, K)     correlation of the labels in training; NaN where one of the two does not vary
-
-    Raises `Unavailable` for other data than drawn faces, and without the split.
     """
-    if run.config.data.source != "synthetic_faces":
-        raise Unavailable("only drawn faces (source: synthetic_faces) can be drawn again with one attribute changed")
-    images = run.images(run.config.analysis.split)
-    if images is None:
-        raise Unavailable(f"the data have no {run.config.analysis.split} split")
     import tensorflow as tf
     from tqdm import tqdm
 
     from mam_keras.data import synthetic_faces
 
-    network, scenes, attributes = run.network, synthetic_faces.Scenes(run.config.data), run.attributes
-    head = "multi_label" if network.heads is None else "attributes"
+    network, images, attributes, train = run.network, run.images(split), run.attributes, run.source.splits["train"]
+    scenes = synthetic_faces.Scenes(run.config.data)
 
     @tf.function(reduce_retracing=True)
     def logits(pictures):
-        outputs = network.extract(tf.cast(pictures, tf.float32) / 255.0)
-        return (
-            outputs["multi_label_logits"]
-            if network.heads is None
-            else network.logits(network.heads(outputs["features"]))
-        )
+        return network.logits(tf.cast(pictures, tf.float32) / 255.0)
 
     count = min(IMAGES, len(images))
     effects = np.empty((count, len(attributes), len(attributes)))
@@ -63,6 +54,6 @@ def compute(run):
     resampled = np.concatenate([block.T @ flat / count for block in weights])
     arrays = {
         "effects": estimates(flat.mean(axis=0), resampled, units).reshape(*effects.shape[1:], 3),
-        "labels": pearson(run.source.splits["train"].labels.astype(float)),
+        "labels": pearson(train.labels.astype(float), known=train.known),
     }
-    return Result({"attributes": list(attributes), "images": count, "head": HEADS[head]}, arrays)
+    return Result({"attributes": list(attributes), "images": count, "head": title(network.main_head)}, arrays)

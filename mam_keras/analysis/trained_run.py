@@ -3,15 +3,14 @@
 Everything is read when it is first asked for, so that an analysis of predictions alone opens no image and no model.
 """
 
+import dataclasses
 import functools
-import zipfile
-
-import numpy as np
+import json
 
 from mam_keras import config as configuration
-from mam_keras.analysis.result import Unavailable
+from mam_keras import predictions
+from mam_keras.data.source import Targets
 from mam_keras.errors import UserError
-from mam_keras.evaluation import HEADS, Predictions
 from mam_keras.run_directory import RunDirectory
 
 
@@ -45,20 +44,39 @@ class TrainedRun:
 
     @functools.cached_property
     def source(self):
-        """The run's `data.Source`."""
+        """The run's `data.Source`. Raises `UserError` where it is no longer about what the run answers."""
         from mam_keras import data
 
-        return data.load(self.config.data)
+        found = data.load(self.config.data)
+        if self.said is not None and found.targets != self.said:
+            raise UserError(
+                f"{self.directory.config}: expected data about what the run answers, {data.some(self.said.names)}. "
+                f"Received: data about {data.some(found.targets.names)}"
+            )
+        return found
 
     @functools.cached_property
+    def said(self):
+        """The `data.source.Targets` that the run says itself that it answers, for its data may be gone; else None.
+
+        Runs of earlier versions left the names in evaluation.json alone, or nowhere.
+        """
+        return predictions.targets(self.directory.predictions) or _evaluated(self.directory.evaluation)
+
+    @property
+    def targets(self):
+        """What the run was trained to answer; the data are asked where it does not say itself."""
+        return self.said or self.source.targets
+
+    @property
     def attributes(self):
-        """The K attributes' names."""
-        return self.source.attributes
+        """The K targets' names."""
+        return self.targets.names
 
     @functools.cached_property
     def training_rates(self):
         """float (K,): the share of positive images in the training split."""
-        return self.source.splits["train"].labels.mean(axis=0)
+        return self.source.splits["train"].rates
 
     def images(self, split):
         """A split, as `pipeline.Prepared`; None where the source has no such split. Read once."""
@@ -72,44 +90,53 @@ class TrainedRun:
 
     @functools.cached_property
     def network(self):
-        """The trained `analysis.network.Network`."""
-        from mam_keras.analysis.network import Network
+        """The trained `model.network.Network`."""
+        from mam_keras import systems
 
-        return Network.load(self.directory.model)
+        return systems.load(self.config, self.targets, self.directory.model)
 
     @functools.cached_property
-    def answers(self):
-        """The predictions of the split that every analysis is about.
+    def looks(self):
+        """What the network answers under any condition, `looks.Looks`."""
+        from mam_keras.analysis.looks import Looks
 
-        Raises `Unavailable` where there are none, and `UserError` where they are not of this run's attributes.
-        """
-        split = self.config.analysis.split
-        predictions = self.predictions(split)
-        if predictions is None:
-            raise Unavailable(f"the run left no predictions of the {split} split")
-        if (answered := predictions.labels.shape[1]) != len(self.attributes):
-            raise UserError(
-                f"{self.directory.predictions}: expected answers for the {len(self.attributes)} attributes of the "
-                f"data. Received: answers for {answered}"
-            )
-        return predictions
+        return Looks(self)
+
+    @functools.cached_property
+    def untrained(self):
+        """The same network with random weights, which follow from the run's seed: a control."""
+        import keras
+
+        from mam_keras import systems
+
+        keras.utils.set_random_seed(self.config.seed)
+        return systems.attach(self.config, self.targets, systems.build(self.config, self.targets))
 
     def predictions(self, split):
-        """`evaluation.Predictions` of a split, as `fit` left them; None where there are none.
+        """`predictions.Predictions` of a split, as `fit` left them; None where there are none.
 
-        Raises `UserError` for a damaged file.
+        Raises `UserError` for a damaged file, and for answers to something else than `targets`.
         """
+        found = predictions.read(self.directory.predictions, split)
+        if found is None or found.targets is not None:
+            return found
         try:
-            with self.directory.predictions.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                if f"{split}.labels" not in file:
-                    return None
-                groups = file.get(f"{split}.groups")
-                heads = {head: file[f"{split}.{head}"] for head in HEADS if f"{split}.{head}" in file}
-                return Predictions(file[f"{split}.ids"], file[f"{split}.labels"], groups, heads)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            return dataclasses.replace(found, targets=self.targets)
+        except ValueError as error:
             raise UserError(
-                f"{self.directory.predictions}: expected the predictions of a finished run. Received: {reason}"
-            ) from None
+                f"{self.directory.predictions}: expected answers for the {len(self.attributes)} attributes of the "
+                f"data. Received: answers for {found.labels.shape[1]}"
+            ) from error
+
+
+def _evaluated(path):
+    """The targets of an earlier version's evaluation.json; None where it names none."""
+    try:
+        splits = json.loads(path.read_text(encoding="utf-8"))["splits"]
+        return Targets(tuple(next(iter(next(iter(splits.values()))["heads"].values()))["per_attribute"]))
+    except FileNotFoundError:
+        return None
+    except StopIteration:  # there was nothing to evaluate on
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: expected the evaluation of a finished run. Received: {error!r}") from None

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from mam_keras.analysis.masks import require
 from mam_keras.analysis.result import Result
 
+NEEDS = {"masks"}
+VERSION = 2
 POINTS = 101  # of a curve
 
 
@@ -13,21 +14,19 @@ def settings(config):
     return {"pairs": [list(pair) for pair in config.analysis.pairs]}
 
 
-def compute(run):
-    """T_{a,b}(m) = mask_offset + f_{a,b}(m) for m in [0, 1], by the function that the network itself uses.
+def compute(run, split):
+    """T_{a,b}(m) = o + f_{a,b}(m) for m in [0, 1], by the function that the network itself uses.
 
     Returns:
-        `Result` with the values `family` (its name), `mask_offset`, `pairs` ([a, b], the identity first), and the
+        `Result` with the values `family` (its name), `offset` (o), `pairs` ([a, b], the identity first), and the
         arrays `mask` (101,), the values of m, and `curves` (pairs, 101), float32.
-
-    Raises `Unavailable` where the network has no masks.
     """
-    require(run.config)
     from mam_keras.model.transformation import FAMILIES
 
-    heads, identity = run.network.heads, run.network.identity
-    pairs = [identity, *(pair for pair in run.config.analysis.pairs if tuple(pair) != identity)]
+    masks = run.network.masks
+    function = FAMILIES[masks.family].function
+    pairs = [masks.identity, *(pair for pair in run.config.analysis.pairs if tuple(pair) != masks.identity)]
     mask = np.linspace(0, 1, POINTS, dtype=np.float32)
-    curves = np.stack([heads.mask_offset + np.asarray(FAMILIES[heads.family].function(mask, a, b)) for a, b in pairs])
-    values = {"family": heads.family, "mask_offset": heads.mask_offset, "pairs": [list(pair) for pair in pairs]}
+    curves = np.stack([masks.offset + np.asarray(function(mask, a, b)) for a, b in pairs])
+    values = {"family": masks.family, "offset": masks.offset, "pairs": [list(pair) for pair in pairs]}
     return Result(values, {"mask": mask, "curves": curves})
