@@ -3,7 +3,6 @@
 Texts are plain text: the template escapes them.
 """
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -74,20 +73,6 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A value with the ends of its 95 % interval; None where undefined. Sorted by the value."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-    @classmethod
-    def of(cls, numbers):
-        """Of the three numbers that analyses give; NaN is undefined."""
-        return cls(*(None if math.isnan(number) else float(number) for number in numbers))
-
-
-@dataclass(frozen=True)
 class Table:
     """A sortable table, also given as CSV.
 
@@ -104,28 +89,46 @@ class Table:
 
 
 @dataclass(frozen=True)
+class ShownMap:
+    """A map of the explorer.
+
+    Attributes:
+        title, note: what it is called, and what it is and is not.
+        signed: whether negative values speak against a target.
+        size: K' targets (1 where one map serves all), V' pairs, H and W.
+    """
+
+    title: str
+    note: str
+    signed: bool
+    size: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
 class Look:
-    """One image of the explorer, and what every attribute's head sees in it. K attributes, V pairs, T channels.
+    """One image of the explorer, and what is seen in it. K targets, V pairs (1 without masks), T channels (or none).
 
     Attributes:
         title: what the image is called.
         picture: PNG.
-        labels: K of bool, or None where nobody labelled it.
-        probabilities: of the attribute heads, (K, V).
-        multi_label: probabilities of the multi-label head, K; None without one.
-        scales: largest absolute contribution of each map, (K, V).
+        labels: K of bool, None where not known; or None where nobody labelled it.
+        probabilities: of the head that answers, (K, V).
+        answers: whether it says yes, (K, V).
+        others: probabilities of the other heads, (heads, K).
+        scales: largest absolute value of each map, for each map (K', V').
         channels, shares: the most important channels and their shares of the importance, (K, T).
         highest: highest value of each mask, (K, T'), T' = 1 where all channels have one mask, 0 where there is none.
-        packed: zlib of the maps, int8 (K, V, H, W) in 1/31 of their scale, and then of the masks, uint8
+        packed: zlib of the maps, each int8 (K', V', H, W) in 1/31 of its scale, and then of the masks, uint8
             (K, T', H, W) in 1/31 of their highest value.
     """
 
     title: str
     picture: bytes
-    labels: list[bool] | None
+    labels: list[bool | None] | None
     probabilities: list[list[float]]
-    multi_label: list[float] | None
-    scales: list[list[float]]
+    answers: list[list[bool]]
+    others: list[list[float]]
+    scales: list[list[list[float]]]
     channels: list[list[int]]
     shares: list[list[float]]
     highest: list[list[float]]
@@ -134,17 +137,23 @@ class Look:
 
 @dataclass(frozen=True)
 class Explorer:
-    """Choose attribute, image and pair: the image, its map, probabilities, channels and masks. Drawn by page.js.
+    """Choose target, image, map and pair: image, map, probabilities, channels and masks. Drawn by page.js.
 
     Attributes:
-        attributes: K names.
-        pairs: V names of pairs (a, b), the identity first.
-        grid: (H, W) of maps and masks.
+        targets: K names.
+        exclusive: whether exactly one of them holds.
+        heads: their titles, the one that answers first.
+        maps: the system's own first.
+        pairs: V names of pairs (a, b), the identity first; none where there are no masks.
+        grid: (H, W) of masks.
         groups: pairs of (title, looks), none of them empty.
     """
 
     name: str
-    attributes: tuple[str, ...]
+    targets: tuple[str, ...]
+    exclusive: bool
+    heads: tuple[str, ...]
+    maps: tuple[ShownMap, ...]
     pairs: tuple[str, ...]
     grid: tuple[int, int]
     groups: tuple[tuple[str, tuple[Look, ...]], ...]

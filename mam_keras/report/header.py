@@ -2,24 +2,24 @@
 
 import datetime
 
-from mam_keras.report.wording import count
-
-SOURCES = {
-    "celeba": "CelebA (Liu et al. 2015)",
-    "tfds": "TensorFlow Datasets",
-    "table": "the user's own table of images",
-    "synthetic_faces": "faces drawn by the program",
-}
+from mam_keras.report.wording import count, target
 
 
 def facts(run, others) -> list[tuple[str, str]]:
     """Pairs of (what, text) about a `ReportedRun`."""
-    named = [("Data", _data(run)), ("Network", _network(run.config)), ("Training", _training(run))]
+    named = [
+        ("Data", _data(run)),
+        ("Network", _network(run.config)),
+        ("Loss", _loss(run.config.loss)),
+        ("Training", _training(run)),
+    ]
     if run.environment is not None:
         named += [("When", _when(run.environment)), ("Devices", _devices(run.environment))]
         named.append(("Versions", _versions(run.environment)))
     named.append(("Seed", str(run.config.seed)))
     named.append(("Analysed", _analysed(run)))
+    if text := _unknown(run):
+        named.append(("Unknown labels", text))
     if others:
         named.append(("Compared with", ", ".join(other.name for other in others)))
     return named
@@ -32,22 +32,11 @@ def state(run) -> str:
     return ""
 
 
-def attributes(run) -> tuple[str, ...] | None:
-    """The names of the run's attributes, from whatever knows them; None before anything does."""
-    for result in run.results.values():
-        if "attributes" in result.values:
-            return tuple(result.values["attributes"])
-    for split in (run.evaluation or {"splits": {}})["splits"].values():
-        for head in split["heads"].values():
-            return tuple(head["per_attribute"])
-    return run.config.data.attributes
-
-
 def _data(run):
-    data, names = run.config.data, attributes(run)
-    text = SOURCES[data.source] + (f", {data.builder}" if data.source == "tfds" else "")
-    if names is not None:
-        text += f", {count(len(names), 'attribute')}"
+    data, targets = run.config.data, run.targets
+    text = data.TITLE + (f", {data.builder}" if data.source == "tfds" else "")
+    if targets is not None:
+        text += f", {count(len(targets.names), target(targets.exclusive))}"
     splits = (run.evaluation or {"splits": {}})["splits"]
     text += "".join(f", {count(split['images'], f'{name} image')}" for name, split in splits.items())
     text += f"; prepared to {data.image_size} x {data.image_size} pixels"
@@ -55,13 +44,15 @@ def _data(run):
 
 
 def _network(config):
-    model, loss = config.model, config.loss
-    side = model.feature_size(config.data.image_size)
-    text = f"features {side} x {side} x {model.channels}, normalisation {model.normalization}"
-    if model.attribute_heads:
-        text += f", masks {model.masks.replace('_', ' ')}"
-    weights = {"alpha": loss.alpha, "beta": loss.beta, "gamma": loss.gamma, "lambda": loss.lambda_}
-    return f"{text}; loss weights {', '.join(f'{name} {value:g}' for name, value in weights.items())}"
+    return config.model.describe(config.data.image_size)
+
+
+def _loss(loss):
+    """Its settings as they are called, without those that are left out."""
+    values = loss.model_dump(by_alias=True, exclude_none=True)
+    return ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()
+    )
 
 
 def _training(run):
@@ -99,6 +90,19 @@ def _versions(environment):
     versions = [f"{name} {version}" for name, version in environment.get("versions", {}).items()]
     revision = environment.get("git_revision")
     return ", ".join(versions) + (f"; revision {revision}" if revision else "")
+
+
+def _unknown(run):
+    """How many labels are not known, of every split that was evaluated; "" where all are."""
+    if run.evaluation is None or run.targets is None:
+        return ""
+    labels = 1 if run.targets.exclusive else len(run.targets.names)  # of an image
+    said = [
+        f"{split['unknown']:,} of the {split['images'] * labels:,} {name} labels"
+        for name, split in run.evaluation["splits"].items()
+        if split.get("unknown")
+    ]
+    return f"{', '.join(said)} are not known; they are in no figure" if said else ""
 
 
 def _analysed(run):

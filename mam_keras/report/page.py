@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import jinja2
 from markupsafe import Markup
 
-from mam_keras.report import blocks, figures, header, quoted, tables
+from mam_keras.report import blocks, figures, header, tables
 from mam_keras.report.network_drawing import network
 from mam_keras.report.sections import SECTIONS
+from mam_keras.statistics import Estimate
+from mam_keras.systems.system import Paper
 
 _KINDS = (
     blocks.Paragraph,
@@ -20,7 +22,7 @@ _KINDS = (
     blocks.Figure,
     blocks.Gallery,
     blocks.Table,
-    blocks.Estimate,
+    Estimate,
     blocks.Explorer,
 )
 
@@ -38,6 +40,7 @@ class Front:
         command: that wrote the page.
         state: why the page may lack what others have, or "".
         celeba: whether it shows faces of CelebA.
+        papers: where the systems on the page are from.
         network: SVG markup of the network and the words that stand in for it, or None.
     """
 
@@ -51,6 +54,7 @@ class Front:
     state: str = ""
     celeba: bool = False
     network: tuple[str, str] | None = None
+    papers: tuple[Paper, ...] = ()
 
 
 def page(run, others) -> str:
@@ -59,19 +63,20 @@ def page(run, others) -> str:
         sections = [
             _section(importlib.import_module(f"mam_keras.report.sections.{name}"), run, others) for name in SECTIONS
         ]
-    names = header.attributes(run)
+    exclusive = run.targets is not None and run.targets.exclusive
+    what, who = ("classes", "classifier looks") if exclusive else ("many attributes", "attribute classifiers look")
     front = Front(
         name=run.name,
-        title=f"{run.name}: what the attribute classifiers look at",
-        lead="A classifier of many attributes after Kimura & Tanaka (2019), examined on the images of its "
-        f"{run.config.analysis.split} split.",
+        title=f"{run.name}: what the {who} at",
+        lead=f"A classifier of {what}, examined on the images of its {run.config.analysis.split} split.",
         facts=header.facts(run, others),
         settings=run.config.to_yaml(),
         computed_from="this run",
         command="python -m mam_keras.report",
         state=header.state(run),
-        celeba=quoted.is_celeba(run.config.data),
-        network=network(run.config, None if names is None else len(names)),
+        celeba=run.config.data.is_celeba,
+        papers=run.config.model.PAPERS,
+        network=network(run.config, None if run.targets is None else len(run.targets.names)),
     )
     return render(front, sections)
 
@@ -140,11 +145,12 @@ def _natural_width(markup: str) -> int:
 
 
 def _explorer_data(explorer: blocks.Explorer) -> dict:
-    """What page.js needs beside the pictures, the attributes' and the pairs' names, which are in the page already."""
+    """What page.js needs beside the pictures, the targets' and the pairs' names, which are in the page already."""
     looks = [
         {name: value for name, value in vars(look).items() if name != "picture"}
         | {"packed": base64.b64encode(look.packed).decode()}
         for _, group in explorer.groups
         for look in group
     ]
-    return {"grid": explorer.grid, "looks": looks}
+    maps = [vars(one) for one in explorer.maps]
+    return {name: getattr(explorer, name) for name in ("exclusive", "heads", "grid")} | {"maps": maps, "looks": looks}

@@ -63,8 +63,3 @@ NEAREST_ATTRIBUTES = {
     "Heavy_Makeup": ("Wearing Lipstick", "Male", "Rosy Cheeks", "Attractive", "Young"),
     "Bushy_Eyebrows": ("Bags Under Eyes", "Eyeglasses", "Arched Eyebrows", "Heavy Makeup", "Attractive"),
 }
-
-
-def is_celeba(data) -> bool:
-    """Whether a configuration's `data` are CelebA, which all these figures are about."""
-    return data.source == "celeba" or (data.source == "tfds" and data.builder.split(":")[0] == "celeb_a")

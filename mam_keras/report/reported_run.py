@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 from dataclasses import dataclass
 
 from mam_keras.analysis.result import Result
 from mam_keras.config import Config
-from mam_keras.tune.search_directory import SearchDirectory
+from mam_keras.data.source import Targets
+from mam_keras.search_directory import SearchDirectory
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class ReportedRun:
         evaluation: of evaluation.json, or None before the run is finished.
         results: by analysis name.
         missing: {analysis name: why there is no result}.
+        targets: what it answers, as the run says itself or its settings do; None before anything does.
         tuning: of the tuning.json of the search that the run is a trial of, or None.
     """
 
@@ -31,6 +34,7 @@ class ReportedRun:
     evaluation: dict | None
     results: dict[str, Result]
     missing: dict[str, str]
+    targets: Targets | None = None
     tuning: dict | None = None
 
 
@@ -38,7 +42,7 @@ def reported(run, results, missing) -> ReportedRun:
     """Joins an `analysis.trained_run.TrainedRun` with what was found out about it."""
     directory = run.directory
     path = directory.path.resolve()
-    tuning = _json(SearchDirectory(path.parent).results)
+    tuning, chosen = _json(SearchDirectory(path.parent).results), run.config.data.attributes
     return ReportedRun(
         name=f"{path.parent.name}-{path.name}" if tuning else path.name,
         config=run.config,
@@ -47,6 +51,7 @@ def reported(run, results, missing) -> ReportedRun:
         evaluation=_json(directory.evaluation),
         results=results,
         missing=missing,
+        targets=run.said or (Targets(chosen) if chosen else None),
         tuning=tuning,
     )
 
@@ -59,8 +64,14 @@ def _json(path):
 
 
 def _history(path):
+    """The history's rows, with the column names of today: a head's were in the singular once."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+            rows = [{_renamed(name): float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     except (OSError, ValueError, TypeError):
         return []
+    return rows
+
+
+def _renamed(column):
+    return re.sub(r"^(val_)?attribute_(loss|accuracy)$", r"\1attributes_\2", column)

@@ -5,10 +5,10 @@ from pathlib import Path
 from mam_keras import analysis
 from mam_keras.analysis import photographs
 from mam_keras.analysis.trained_run import TrainedRun
+from mam_keras.files import write_text
 from mam_keras.report.page import page
 from mam_keras.report.reported_run import reported
-from mam_keras.run_directory import write_text
-from mam_keras.tune.search_directory import best_trial
+from mam_keras.search_directory import best_trial
 
 NAMED = 20  # files of a folder of photographs that are left out
 

@@ -4,7 +4,8 @@ import csv
 import io
 import math
 
-from mam_keras.report.blocks import Column, Estimate, Table
+from mam_keras.report.blocks import Column, Table
+from mam_keras.statistics import Estimate
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a text begins that a spreadsheet would compute
 

@@ -1,6 +1,7 @@
-"""How numbers and lists read in sentences."""
+"""How numbers, heads and lists read in sentences."""
 
-from mam_keras.report.blocks import Estimate
+from mam_keras import predictions
+from mam_keras.statistics import Estimate
 
 
 def percent(estimate: Estimate, digits=1) -> str:
@@ -14,13 +15,34 @@ def points(estimate: Estimate, digits=1) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """A number with its noun: "1 image", "2,000 images"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """A number with its noun: "1 image", "2,000 images", "10 classes"."""
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending}"
 
 
-def differs(estimate: Estimate) -> bool:
-    """Whether the interval of a difference leaves 0 out."""
-    return estimate.low is not None and (estimate.low > 0 or estimate.high < 0)
+def target(exclusive: bool) -> str:
+    """What one of the targets is called."""
+    return "class" if exclusive else "attribute"
+
+
+def head(name: str, exclusive: bool = False) -> str:
+    """How a sentence calls a head."""
+    return "classifier" if exclusive and name == "attributes" else predictions.title(name)
+
+
+def verb(subject: str, plural: str = "are", singular: str = "is") -> str:
+    """The form that goes with a subject: heads are, a head is."""
+    return plural if subject.endswith("s") else singular
+
+
+def unknown(counts: list[int], images: int, exclusive: bool) -> str:
+    """How many labels of K targets are not known, one sentence; "" where all are."""
+    if exclusive:
+        counts = counts[:1]  # an image's class is known, or it is not
+    number, total = sum(counts), images * len(counts)
+    share = f"{number:,} of {total:,} {'images' if exclusive else 'labels'} ({100 * number / total:.1f} %)"
+    opening = f"The class of {share} is not known" if exclusive else f"{share} are not known"
+    return f"{opening}; what is not known is in no figure." if number else ""
 
 
 def _with_interval(estimate, unit, form):

@@ -1,16 +1,19 @@
-"""How often both heads are right, attribute by attribute, beside the majority class and the papers' figures."""
+"""How often each head is right, target by target, beside the majority class and the papers' figures."""
 
 import numpy as np
 
+from mam_keras.analysis.accuracy import compared
 from mam_keras.data import some
-from mam_keras.evaluation import HEADS
 from mam_keras.report import figures, quoted, wording
-from mam_keras.report.blocks import Column, Estimate, Figure, Section, Table
+from mam_keras.report.blocks import Column, Figure, Paragraph, Section, Table
+from mam_keras.report.sections import classes
+from mam_keras.statistics import Estimate, defined_mean
 
 NEEDS = ("accuracy",)
 TITLE = "Accuracy"
 DRAWN = 60  # attributes at most; the table has all
 TITLES = {
+    "top1": "top-1 accuracy",
     "accuracy": "accuracy",
     "gain": "gain over the majority class, in points",
     "balanced_accuracy": "balanced accuracy",
@@ -22,19 +25,39 @@ TITLES = {
 def section(run, others):
     """From the analysis `accuracy`; `others` have a section of their own."""
     result = run.results["accuracy"]
-    celeba = quoted.is_celeba(run.config.data)
-    blocks = [_means(result), _figure(result), _table(result, celeba), _beyond(result)]
-    if celeba:
-        blocks.insert(3, _quoted_means(result))
-    units = "images" if result.values["groups"] is None else "people"
+    values = result.values
+    units = "images" if values["groups"] is None else "people"
+    seed = f"One training run is one seed: the 95 % intervals cover the choice of the {units} tested, not training."
+    means = (_unknown(values), _means(result))
+    if values["exclusive"]:
+        blocks = (*means, *classes.blocks(result))
+        summary = tuple(classes.summary(result, run.config.analysis)) + _heads_compared(result)
+        return Section("accuracy", TITLE, "", f"{classes.READING} {seed}", _there(blocks), summary)
+    celeba = run.config.data.is_celeba
     reading = (
         'An answer is "yes" where the probability is at least 50 %. Accuracy means something only beside the majority '
         "class: always giving the answer that was more frequent in training. Balanced accuracy (50 % = guessing) and "
-        "average precision (the share of positive images = guessing) do not profit from rare attributes. One training "
-        f"run is one seed: the 95 % intervals cover the choice of the {units} tested, not training."
+        f"average precision (the share of positive images = guessing) do not profit from rare attributes. {seed}"
+    )
+    blocks = (
+        *means,
+        _figure(result),
+        _table(result, celeba),
+        _quoted_means(result) if celeba else None,
+        _beyond(result),
     )
     answers = "1904.13078, table 3; 1905.02719, table 4"
-    return Section("accuracy", TITLE, answers, reading, tuple(blocks), tuple(_summary(result, run.config.analysis)))
+    summary = tuple(_summary(result, run.config.analysis)) + _heads_compared(result)
+    return Section("accuracy", TITLE, answers, reading, _there(blocks), summary)
+
+
+def _there(blocks):
+    return tuple(block for block in blocks if block is not None)
+
+
+def _unknown(values):
+    text = wording.unknown(values["unknown"], values["images"], values["exclusive"])
+    return Paragraph(text) if text else None
 
 
 def _summary(result, settings):
@@ -45,56 +68,67 @@ def _summary(result, settings):
     )
     people = "" if values["groups"] is None else f" of {values['groups']:,} people"
     better = (
-        f"{100 * gain.value:.1f} points above"
-        if gain.value > 0 and wording.differs(gain)
-        else "not measurably better than"
+        f"{100 * gain.value:.1f} points above" if gain.value > 0 and gain.measurable else "not measurably better than"
     )
-    verb = "is" if head == "multi_label" else "are"
+    subject = wording.head(head)
     yield (
-        f"On {wording.count(values['images'], f'{settings.split} image')}{people} the {HEADS[head]} {verb} right in "
-        f"{wording.percent(accuracy)}, {better} always answering the majority class ({100 * majority.value:.1f} %)."
+        f"On {wording.count(values['images'], f'{settings.split} image')}{people} the {subject} "
+        f"{wording.verb(subject)} right in {wording.percent(accuracy)}, {better} always answering the majority class "
+        f"({100 * majority.value:.1f} %)."
     )
-    gains = arrays[f"{head}.gain"]
-    weak = [name for name, row in zip(values["attributes"], gains, strict=True) if not row[1] > 0]
+    gains = dict(zip(values["attributes"], arrays[f"{head}.gain"], strict=True))
+    gains = {name: row for name, row in gains.items() if not np.isnan(row[0])}
+    weak = [name for name, row in gains.items() if not row[1] > 0]
     if weak:
         yield (
             f"Of {wording.count(len(gains), 'attribute')} {len(weak)} "
             f"{'is' if len(weak) == 1 else 'are'} not measurably better answered than by the majority class: "
             f"{some(weak, 8)}."
         )
-    if "difference.accuracy.mean" in arrays:
-        difference = Estimate.of(arrays["difference.accuracy.mean"])
-        other = 100 * arrays["multi_label.accuracy.mean"][0]
-        judged = "" if wording.differs(difference) else ", no difference that these images could show"
-        yield (
-            f"The multi-label head, which has no masks, is right in {other:.1f} %; attribute heads minus multi-label "
-            f"head: {wording.points(difference, 2)}{judged}."
-        )
+
+
+def _heads_compared(result):
+    """A sentence about the first two heads, where there are two."""
+    values, arrays = result.values, result.arrays
+    if len(values["heads"]) < 2:
+        return ()
+    metric = compared(values["exclusive"])[0]
+    first, other = (wording.head(head, values["exclusive"]) for head in values["heads"][:2])
+    difference = Estimate.of(arrays[f"difference.{metric}.mean"])
+    judged = "" if difference.measurable else ", no difference that these images could show"
+    its = arrays[f"{values['heads'][1]}.{metric}.mean"][0]
+    return (
+        f"The {other} {wording.verb(other)} right in {100 * its:.1f} %; "
+        f"{first} minus {other}: {wording.points(difference, 2)}{judged}.",
+    )
 
 
 def _means(result):
     """Metrics down, heads across."""
-    heads, arrays = result.values["heads"], result.arrays
-    columns = [Column("mean over attributes"), *(Column(HEADS[head], "percent") for head in heads)]
-    paired = len(heads) == 2
+    values, arrays, exclusive = result.values, result.arrays, result.values["exclusive"]
+    heads, (right, *others) = values["heads"], compared(result.values["exclusive"])
+    titles = [wording.head(head, exclusive) for head in heads]
+    columns = [Column(f"mean over {wording.target(exclusive)}{'es' if exclusive else 's'}")]
+    columns += [Column(title, "percent") for title in titles]
     rows = []
-    for metric, title in TITLES.items():
+    for metric in (right, "gain", *others, "majority_top1" if exclusive else "majority_accuracy"):
+        title = TITLES.get(metric, "majority class")
         row = [title, *(Estimate.of(arrays[f"{head}.{metric}.mean"]) for head in heads)]
-        if paired:
+        if len(heads) > 1:
             key = f"difference.{metric}.mean"
             row.append(Estimate.of(arrays[key]) if key in arrays else None)
         rows.append(tuple(row))
-    rows.append(("majority class", *[Estimate.of(arrays[f"{head}.majority_accuracy.mean"]) for head in heads]))
-    if paired:
+    note = f"{'Classes' if exclusive else 'Attributes'} for which a metric is undefined are left out of its mean."
+    if len(heads) > 1:
         columns.append(Column("difference, in points", "percent", 2))
-        rows[-1] += (None,)
+        note += f" Differences are paired: {titles[0]} minus {titles[1]} on the same resampled images."
     return Table(
         "accuracy-means",
-        f"Both heads on {wording.count(result.values['images'], 'image')}, with 95 % intervals.",
+        f"{'Both heads' if len(heads) > 1 else titles[0].capitalize()} on {wording.count(values['images'], 'image')}, "
+        "with 95 % intervals.",
         tuple(columns),
         tuple(rows),
-        "Attributes for which a metric is undefined are left out of its mean. Differences are paired: attribute heads "
-        "minus multi-label head on the same resampled images.",
+        note,
     )
 
 
@@ -102,6 +136,7 @@ def _figure(result):
     head, arrays = result.values["heads"][0], result.arrays
     names, gain = result.values["attributes"], arrays[f"{head}.gain"][:, 0]
     order = np.argsort(gain, kind="stable")
+    order = order[~np.isnan(gain[order])]
     if len(order) > DRAWN:
         order = np.concatenate([order[: DRAWN // 2], order[-DRAWN // 2 :]])
     places = np.arange(len(order))
@@ -109,11 +144,11 @@ def _figure(result):
     majority = 100 * arrays[f"{head}.majority_accuracy"][order, 0]
     axes.plot(majority, places, "|", color=figures.INK, markersize=8, label="majority class")
     for other in result.values["heads"][1:]:
-        values = 100 * arrays[f"{other}.accuracy"][order, 0]
-        axes.plot(values, places, "o", color=figures.COLORS[1], markersize=5.5, fillstyle="none", label=HEADS[other])
+        values, title = 100 * arrays[f"{other}.accuracy"][order, 0], wording.head(other)
+        axes.plot(values, places, "o", color=figures.COLORS[1], markersize=5.5, fillstyle="none", label=title)
     value, low, high = 100 * arrays[f"{head}.accuracy"][order].T
     axes.hlines(places, low, high, color=figures.COLORS[0], linewidth=1.6)
-    axes.plot(value, places, "o", color=figures.COLORS[0], markersize=3.5, label=HEADS[head])
+    axes.plot(value, places, "o", color=figures.COLORS[0], markersize=3.5, label=wording.head(head))
     axes.set_yticks(places, [figures.short(names[k], 30) for k in order], parse_math=False)
     axes.set_ylim(-0.7, len(order) - 0.3)
     axes.set_xlabel("accuracy, %")
@@ -123,8 +158,8 @@ def _figure(result):
     return Figure(
         "accuracy-by-attribute",
         figures.svg(canvas, "accuracy-by-attribute"),
-        f"Accuracy of every attribute (lines: 95 % intervals of the {HEADS[head]}) beside that of always answering the "
-        f"majority class; the largest gain on top.{part}",
+        f"Accuracy of every attribute (lines: 95 % intervals of the {wording.head(head)}) beside that of always "
+        f"answering the majority class; the largest gain on top.{part}",
         f"{names[order[-1]]} gains most over the majority class, {100 * gain[order[-1]]:.1f} points; "
         f"{names[order[0]]} least, {100 * gain[order[0]]:.1f} points. The table below has all numbers.",
     )
@@ -133,13 +168,17 @@ def _figure(result):
 def _table(result, celeba):
     heads, arrays, names = result.values["heads"], result.arrays, result.values["attributes"]
     columns = [Column("attribute"), Column("majority class", "percent")]
-    columns += [Column(HEADS[head], "percent") for head in heads]
-    columns += [Column(f"gain of the {HEADS[heads[0]]}, in points", "percent")]
+    columns += [Column(wording.head(head), "percent") for head in heads]
+    columns += [Column(f"gain of the {wording.head(heads[0])}, in points", "percent")]
+    unknown = any(result.values["unknown"])
+    if unknown:
+        columns.append(Column("labels not known", "integer"))
     rows = []
     for k, name in enumerate(names):
-        row = [name, _value(arrays[f"{heads[0]}.majority_accuracy"][k])]
+        row = [name, Estimate.of(arrays[f"{heads[0]}.majority_accuracy"][k]).value]
         row += [Estimate.of(arrays[f"{head}.accuracy"][k]) for head in heads]
-        rows.append([*row, Estimate.of(arrays[f"{heads[0]}.gain"][k])])
+        row += [Estimate.of(arrays[f"{heads[0]}.gain"][k])]
+        rows.append([*row, result.values["unknown"][k]] if unknown else row)
     note = ""
     if celeba:
         columns += [
@@ -166,7 +205,7 @@ def _quoted_means(result):
         table.append((f"{method} (quoted)", quoted.PRINTED_AVERAGE[column] / 100, mean / 100, here))
     for head in result.values["heads"]:
         own = result.arrays[f"{head}.accuracy"][[k for k, _ in known], 0]
-        table.append((f"{HEADS[head]} of this run", None, None, float(own.mean()) if known else None))
+        table.append((f"{wording.head(head)} of this run", None, None, float(defined_mean(own)) if known else None))
     return Table(
         "accuracy-quoted-means",
         f"The papers' average, and what their rows average ({len(known)} of the 40 attributes are this run's).",
@@ -185,12 +224,11 @@ def _quoted_means(result):
 def _beyond(result):
     heads, arrays = result.values["heads"], result.arrays
     columns = [Column("attribute"), Column("positive images", "percent")]
-    rows = [
-        [name, _value(arrays[f"{heads[0]}.positive_rate"][k])] for k, name in enumerate(result.values["attributes"])
-    ]
+    rates = arrays[f"{heads[0]}.positive_rate"]
+    rows = [[name, Estimate.of(rates[k]).value] for k, name in enumerate(result.values["attributes"])]
     for head in heads:
-        for metric in ("balanced_accuracy", "average_precision", "f1"):
-            columns.append(Column(f"{TITLES[metric]}, {HEADS[head]}", "percent"))
+        for metric in compared(exclusive=False)[1:]:
+            columns.append(Column(f"{TITLES[metric]}, {wording.head(head)}", "percent"))
             for k, row in enumerate(rows):
                 row.append(Estimate.of(arrays[f"{head}.{metric}"][k]))
     return Table(
@@ -200,7 +238,3 @@ def _beyond(result):
         tuple(map(tuple, rows)),
         "Undefined where an attribute has a single class on these images.",
     )
-
-
-def _value(numbers):
-    return Estimate.of(numbers).value

@@ -1,10 +1,10 @@
 """How the runs named together answer the same images, and the papers' ablation beside the runs' own."""
 
-from mam_keras.analysis.accuracy import COMPARED
-from mam_keras.evaluation import HEADS
+from mam_keras.analysis.accuracy import compared as metrics
 from mam_keras.report import quoted, wording
-from mam_keras.report.blocks import Column, Estimate, Missing, Paragraph, Section, Table
+from mam_keras.report.blocks import Column, Missing, Paragraph, Section, Table
 from mam_keras.report.sections.accuracy import TITLES
+from mam_keras.statistics import Estimate
 
 NEEDS = ()
 TITLE = "Runs compared"
@@ -12,7 +12,7 @@ TITLE = "Runs compared"
 
 def section(run, others):
     """From the analysis `comparison` that each of the `others` has with the page's run."""
-    celeba = quoted.is_celeba(run.config.data)
+    celeba = run.config.data.is_celeba
     reading = (
         "Each run is compared with the first on the images and attributes that both answered. Differences are paired "
         "(other run minus first, on the same resampled images); one whose interval leaves out 0 is more than the "
@@ -54,83 +54,89 @@ def _titles(run, others):
 
 def _summary(run, compared):
     for other in compared:
-        result = other.results["comparison"]
-        accuracy = result.arrays["accuracy.mean"]
-        difference = Estimate.of(accuracy[2])
-        judged = "" if wording.differs(difference) else ", no difference that these images could show"
+        values, arrays = other.results["comparison"].values, other.results["comparison"].arrays
+        right = arrays[f"{metrics(values['exclusive'])[0]}.mean"]
+        difference = Estimate.of(right[2])
+        judged = "" if difference.measurable else ", no difference that these images could show"
         yield (
-            f"{other.name} is right in {100 * accuracy[1][0]:.1f} % where {run.name} is right in "
-            f"{100 * accuracy[0][0]:.1f} % ({wording.count(result.values['images'], 'shared image')}, "
-            f"{wording.count(len(result.values['attributes']), 'attribute')}): "
+            f"{other.name} is right in {100 * right[1][0]:.1f} % where {run.name} is right in "
+            f"{100 * right[0][0]:.1f} % ({wording.count(values['images'], 'shared image')}, "
+            f"{wording.count(len(values['attributes']), wording.target(values['exclusive']))}): "
             f"{wording.points(difference, 2)}{judged}."
         )
 
 
 def _means(run, compared, titles):
+    exclusive = compared[0].results["comparison"].values["exclusive"]
+    right, *_ = measured = metrics(exclusive)
+    noun = "classes" if exclusive else "attributes"
     columns = [Column("run"), Column("made of"), Column("answers of"), Column("shared images", "integer")]
-    columns += [Column("shared attributes", "integer"), Column("accuracy", "percent"), Column("first run's", "percent")]
-    columns += [Column(f"difference in {TITLES[metric]}, in points", "percent", 2) for metric in COMPARED]
+    columns += [Column(f"shared {noun}", "integer"), Column(TITLES[right], "percent"), Column("first run's", "percent")]
+    columns += [Column(f"difference in {TITLES[metric]}, in points", "percent", 2) for metric in measured]
     rows = []
     if "accuracy" in run.results:
         own = run.results["accuracy"]
         head = own.values["heads"][0]
-        accuracy = Estimate.of(own.arrays[f"{head}.accuracy.mean"])
-        row = (titles[0], _made_of(run), HEADS[head], own.values["images"], len(own.values["attributes"]), accuracy)
-        rows.append((*row, *[None] * (1 + len(COMPARED))))
+        counts = own.values["images"], len(own.values["attributes"])
+        row = (titles[0], _made_of(run), wording.head(head, exclusive), *counts, _own(run, right))
+        rows.append((*row, *[None] * (1 + len(measured))))
     for other, title in zip(compared, titles[1:], strict=True):
         result = other.results["comparison"]
-        first, its, _ = map(Estimate.of, result.arrays["accuracy.mean"])
-        head, counts = HEADS[result.values["heads"][1]], (result.values["images"], len(result.values["attributes"]))
-        differences = [Estimate.of(result.arrays[f"{metric}.mean"][2]) for metric in COMPARED]
+        first, its, _ = map(Estimate.of, result.arrays[f"{right}.mean"])
+        head = wording.head(result.values["heads"][1], exclusive)
+        counts = result.values["images"], len(result.values["attributes"])
+        differences = [Estimate.of(result.arrays[f"{metric}.mean"][2]) for metric in measured]
         rows.append((title, _made_of(other), head, *counts, its, first, *differences))
     return Table(
         "comparison-means",
         "Every run on the images that it shares with the first, with 95 % intervals.",
         tuple(columns),
         tuple(rows),
-        "Means over the shared attributes for which a metric is defined in both runs.",
+        f"Means over the shared {noun} for which a metric is defined in both runs.",
     )
+
+
+def _own(run, metric):
+    """Of all images of the page's run."""
+    found = run.results["accuracy"]
+    return Estimate.of(found.arrays[f"{found.values['heads'][0]}.{metric}.mean"])
 
 
 def _made_of(run):
-    model = run.config.model
-    parts = [f"masks {model.masks}" if model.attribute_heads else None]
-    parts += ["multi-label head" if model.multi_label_head else None, "reconstructor" if model.reconstructor else None]
-    return ", ".join(
-        [*filter(None, parts), f"C = {model.channels}, {run.config.data.image_size} px, seed {run.config.seed}"]
-    )
+    size = run.config.data.image_size
+    return f"{run.config.model.describe(size)}; {size} px, seed {run.config.seed}"
 
 
 def _attributes(run, compared, titles):
-    """One row per attribute that any of the others shares, one column of accuracy and one of difference per run."""
-    columns, rows, width = [Column("attribute"), Column(titles[0], "percent")], {}, 2 * len(compared)
+    """One row per target that any of the others shares, one column of its measure and one of difference per run."""
+    exclusive = compared[0].results["comparison"].values["exclusive"]
+    noun = wording.target(exclusive)
+    metric, title_of = ("balanced_accuracy", "Recall") if exclusive else ("accuracy", "Accuracy")
+    columns, rows, width = [Column(noun), Column(titles[0], "percent")], {}, 2 * len(compared)
     for place, (other, title) in enumerate(zip(compared, titles[1:], strict=True)):
         result = other.results["comparison"]
         columns += [Column(title, "percent"), Column(f"{title} minus {titles[0]}, in points", "percent")]
-        for name, runs in zip(result.values["attributes"], result.arrays["accuracy"], strict=True):
+        for name, runs in zip(result.values["attributes"], result.arrays[metric], strict=True):
             first, its, difference = map(Estimate.of, runs)
             row = rows.setdefault(name, [name, first, *[None] * width])
             row[2 + 2 * place : 4 + 2 * place] = its, difference
     return Table(
         "comparison-attributes",
-        "Accuracy of every attribute in every run, and the paired differences.",
+        f"{title_of} of every {noun} in every run, and the paired differences.",
         tuple(columns),
         tuple(map(tuple, rows.values())),
-        f"{titles[0]}: on the images that it shares with the first run that has the attribute.",
+        f"{titles[0]}: on the images that it shares with the first run that has the {noun}.",
     )
 
 
 def _ablation(run, compared, titles):
     """The papers' four rows, each with the runs that are made so."""
-    measured = []  # (parts, title, accuracy)
-    if "accuracy" in run.results:
-        own = run.results["accuracy"]
-        measured.append((run, titles[0], own.arrays[f"{own.values['heads'][0]}.accuracy.mean"]))
+    measured = [(run, titles[0], _own(run, "accuracy"))] if "accuracy" in run.results else []
     for other, title in zip(compared, titles[1:], strict=True):
-        measured.append((other, title, other.results["comparison"].arrays["accuracy.mean"][1]))
+        measured.append((other, title, Estimate.of(other.results["comparison"].arrays["accuracy.mean"][1])))
     rows = []
     for parts, (name, printed) in quoted.ABLATION.items():
-        runs = [(title, Estimate.of(accuracy)) for one, title, accuracy in measured if _papers_parts(one) == parts]
+        runs = [(title, accuracy) for one, title, accuracy in measured if _papers_parts(one) == parts]
         rows += [(name, printed / 100, *own) for own in runs or [(None, None)]]
     return Table(
         "comparison-ablation",
@@ -148,7 +154,8 @@ def _ablation(run, compared, titles):
 
 
 def _papers_parts(run):
-    """(reconstructor, multi-label head) of a model with a mask for each feature; None for any other."""
+    """(reconstructor, multi-label head) of the papers' own system; None for any other."""
     model = run.config.model
-    per_feature = model.attribute_heads and model.masks == "per_feature"
-    return (model.reconstructor, model.multi_label_head) if per_feature else None
+    if model.system != "masked" or not model.attribute_heads or model.masks != "per_feature":
+        return None
+    return model.reconstructor, model.multi_label_head

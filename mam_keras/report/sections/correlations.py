@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from mam_keras.evaluation import HEADS
-from mam_keras.report import figures, quoted
-from mam_keras.report.blocks import Column, Estimate, Figure, Missing, Section, Table
+from mam_keras.report import figures, quoted, wording
+from mam_keras.report.blocks import Column, Figure, Missing, Section, Table
+from mam_keras.statistics import Estimate
 
 NEEDS = ("correlations",)
 TITLE = "Correlations"
@@ -32,7 +32,7 @@ def _summary(found):
         sentences.append(
             f"By their masks, {names[first]} and {names[second]} are the most alike of all attributes ({value:.2f})."
         )
-    pairs = _pairs(found)
+    pairs = _pairs(found) if "labels" in arrays else ()
     if pairs:
         first, second, label, cut, *_, difference = pairs[0]
         if difference.low is not None and difference.low > 0:
@@ -85,7 +85,7 @@ def _attributes(run, found):
         [name, *(f"{names[other]} ({matrix[k, other]:.2f})" if other >= 0 else None for other in nearest[k])]
         for k, name in enumerate(names)
     ]
-    if quoted.is_celeba(run.config.data):
+    if run.config.data.is_celeba:
         columns.append(Column("quoted from the paper"))
         for row in rows:
             row.append(", ".join(quoted.NEAREST_ATTRIBUTES.get(row[0], ())) or None)
@@ -111,18 +111,22 @@ def _logits(found):
     names, arrays, head = found.values["attributes"], found.arrays, found.values["heads"][0]
     if len(names) < 2:
         return (Missing("Correlations of logits and labels: there is one attribute only."),)
-    order = arrays["logits.order"]
+    order, independent = arrays["logits.order"], "labels" in arrays
+    logits = _matrix(
+        "correlations-logits",
+        arrays[f"logits.{head}"],
+        order,
+        names,
+        f"Correlation of the logits of the {wording.head(head, not independent)} over images."
+        + ("" if independent else " A class's logit is log(p / (1 - p)): where one rises, others have to fall."),
+    )
+    if not independent:
+        return (logits,)
     both = np.where(
         np.triu(np.ones((len(names),) * 2), 1) > 0, *(_ordered(arrays[m], order) for m in (f"cut.{head}", "labels"))
     )
     return (
-        _matrix(
-            "correlations-logits",
-            arrays[f"logits.{head}"],
-            order,
-            names,
-            f"Correlation of the logits of the {HEADS[head]} over images.",
-        ),
+        logits,
         _matrix(
             "correlations-labels",
             both,
@@ -144,13 +148,14 @@ def _against_labels(found):
         Column("labels", "number", 2),
         Column("logits, cut", "number", 2),
         Column("logits", "number", 2),
-        *(Column(f"{HEADS[head]}, cut", "number", 2) for head in heads[1:]),
+        *(Column(f"{wording.head(head)}, cut", "number", 2) for head in heads[1:]),
         Column("cut less labels", "number", 2),
     ]
     caption = f"Logit against label: the {_PAIRS} pairs whose logits agree most beyond their labels."
     note = (
-        f"Correlations of the {HEADS[heads[0]]}. Labels of yes and no correlate less than what is behind them, and the "
-        "less the rarer a yes is; so logits are cut to yes and no at the label's own rate before they are compared. "
+        f"Correlations of the {wording.head(heads[0])}. Labels of yes and no correlate less than what is behind them, "
+        "and the less the rarer a yes is; so logits are cut to yes and no at the label's own rate before they are "
+        "compared. "
         "The interval (95 %) is of each pair by itself: the first of many pairs is first by chance too. A pair stands "
         "high where the model has learnt that two attributes go together, and where labels are inconsistent."
     )

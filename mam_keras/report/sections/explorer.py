@@ -1,12 +1,12 @@
-"""One image at a time: its map, its probabilities and its most important channels, of the split and of the user's."""
+"""One image at a time: its maps, its probabilities and its most important channels, of the split and of the user's."""
 
 import zlib
 
 import numpy as np
 
 from mam_keras.data import some
-from mam_keras.report import figures
-from mam_keras.report.blocks import Explorer, Look, Missing, Paragraph, Section
+from mam_keras.report import figures, wording
+from mam_keras.report.blocks import Explorer, Look, Missing, Paragraph, Section, ShownMap
 
 NEEDS = ()
 TITLE = "Explorer"
@@ -16,37 +16,46 @@ MOST = 6_000_000  # bytes of maps and masks, before they are compressed
 
 def section(run, others):
     """From the analyses `examples` and, where the user gave a folder, `photographs`; `others` are not shown."""
-    reading = (
-        "Choose an attribute, an image and a pair (a, b). The map says what each position of the feature map adds to "
-        "the attribute's logit: the logit is a bias plus their "
-        f"{_pooled(run.config.model)}. A feature sees more of the image than its own place. Channels "
-        "are ranked by what they add in this image; where a mask is open is green, relative to its own highest value."
-    )
     found = {name: run.results[name] for name in ("examples", "photographs") if name in run.results}
     blocks = [
         Missing(f"{title}: {run.missing[name]}.")
         for name, title in (("examples", "No images to explore"), ("photographs", "No photographs of yours"))
         if name in run.missing
     ]
-    if found:
-        blocks += _paragraphs(found)
-        blocks.append(_explorer(found))
-    return Section("explorer", TITLE, "", reading, tuple(blocks))
+    if not found:
+        return Section("explorer", TITLE, "", "", tuple(blocks))
+    first = next(iter(found.values()))
+    blocks += [*_paragraphs(found, wording.target(first.values["exclusive"])), _explorer(found)]
+    return Section("explorer", TITLE, "", _reading(first), tuple(blocks))
 
 
-def _pooled(model):
-    share, sharpness = model.pooled_share, model.pooling_sharpness
+def _reading(result):
+    values, arrays, target = result.values, result.arrays, wording.target(result.values["exclusive"])
+    last = "a map and a pair (a, b)" if values["pairs"] else "and a map"
+    text = f"Choose {'an' if target == 'attribute' else 'a'} {target}, an image{',' if values['pairs'] else ''} {last}."
+    if values["exclusive"]:
+        text += " Probabilities of all classes add up to 1, and the most probable class is the answer."
+    text += " A position of a map stands for the block of pixels under it, and a feature sees more of the image."
+    if values["pooled"]:
+        text += f" Of contributions the logit is a bias plus their {_pooled(*values['pooled'])}."
+    if "channels" in arrays:
+        text += " Channels are ranked by what they add in this image"
+        text += "; where a mask is open is green, relative to its own highest value." if "masks" in arrays else "."
+    return text
+
+
+def _pooled(share, sharpness):
     kind = "mean" if sharpness is None else f"log-sum-exp of sharpness {sharpness:g}, a soft maximum,"
     return kind if share == 1 else f"{kind} over the highest {100 * share:g} % of the positions"
 
 
-def _paragraphs(found):
+def _paragraphs(found, target):
     texts = []
     if "examples" in found:
         texts.append(
             f"The images of the {found['examples'].values['split']} split are chosen by their labels alone: one after "
-            "the other, the one with the most attributes that none before it has. A dot marks those that are labelled "
-            "with the chosen attribute."
+            f"the other, the one with the most {target}{'es' if target == 'class' else 's'} that none before it has. A "
+            f"dot marks those that are labelled with the chosen {target}."
         )
     if "photographs" in found:
         texts.append(
@@ -62,21 +71,35 @@ def _paragraphs(found):
 
 def _explorer(found):
     first = next(iter(found.values()))
-    grid = first.arrays["maps"].shape[-2:]
+    values, arrays = first.values, first.arrays
     most = max(1, MOST // sum(_bytes(result) for result in found.values()))
     titles = {"examples": "Images of the split", "photographs": "Your photographs"}
+    maps = ((one, arrays[f"map.{name}"].shape[1:]) for name, one in values["maps"].items())
     return Explorer(
         "explorer-images",
-        tuple(first.values["attributes"]),
-        tuple(_named(pair, first.values["pairs"][0]) for pair in first.values["pairs"]),
-        grid,
+        tuple(values["attributes"]),
+        values["exclusive"],
+        tuple(_begun(wording.head(head, values["exclusive"])) for head in values["heads"]),
+        tuple(ShownMap(_begun(one["title"]), one["note"], one["signed"], size) for one, size in maps),
+        tuple(_named(pair, values["pairs"][0]) for pair in values["pairs"]),
+        arrays["masks"].shape[-2:] if "masks" in arrays else (1, 1),
         tuple((titles[name], tuple(_looks(result, most))) for name, result in found.items()),
     )
 
 
+def _drawn(result):
+    """What is drawn of every image, in this order."""
+    names = [*(f"map.{name}" for name in result.values["maps"]), "masks"]
+    return [result.arrays[name] for name in names if name in result.arrays]
+
+
 def _bytes(result):
     """Of an image's maps and masks."""
-    return sum(result.arrays[name][0].nbytes for name in ("maps", "masks") if name in result.arrays)
+    return sum(array[0].nbytes for array in _drawn(result))
+
+
+def _begun(text):
+    return text[0].upper() + text[1:]
 
 
 def _named(pair, identity):
@@ -85,24 +108,31 @@ def _named(pair, identity):
 
 
 def _looks(result, most):
-    arrays = result.arrays
-    images, attributes = arrays["maps"].shape[:2]
-    masks = arrays.get("masks", np.empty((images, attributes, 0), np.uint8))
-    highest = arrays.get("highest", np.empty((images, attributes, 0)))
+    values, arrays = result.values, result.arrays
+    images, targets = arrays["answers"].shape[:2]
+    none = np.empty((images, targets, 0), int)
     for row in range(min(images, most)):
         yield Look(
             title=str(arrays["ids"][row]),
             picture=figures.png(arrays["images"][row], LONGEST, colors=256),
-            labels=arrays["labels"][row].tolist() if "labels" in arrays else None,
+            labels=_labels(arrays, row) if "labels" in arrays else None,
             probabilities=_rounded(arrays["probabilities"][row]),
-            multi_label=_rounded(arrays["multi_label"][row]) if "multi_label" in arrays else None,
-            scales=_rounded(arrays["scales"][row]),
-            channels=arrays["channels"][row].tolist(),
-            shares=_rounded(arrays["shares"][row]),
-            highest=_rounded(highest[row]),
-            packed=zlib.compress(arrays["maps"][row].tobytes() + masks[row].tobytes(), 9),
+            answers=arrays["answers"][row].tolist(),
+            others=[_rounded(arrays[f"head.{head}"][row]) for head in values["heads"][1:]],
+            scales=[_rounded(arrays[f"scale.{name}"][row]) for name in values["maps"]],
+            channels=arrays.get("channels", none)[row].tolist(),
+            shares=_rounded(arrays.get("shares", none)[row]),
+            highest=_rounded(arrays.get("highest", none)[row]),
+            packed=zlib.compress(b"".join(array[row].tobytes() for array in _drawn(result)), 9),
         )
 
 
+def _labels(arrays, row):
+    return [
+        bool(yes) if known else None for yes, known in zip(arrays["labels"][row], arrays["known"][row], strict=True)
+    ]
+
+
 def _rounded(values):
-    return np.round(values.astype(float), 5).tolist()
+    """To five significant digits: maps differ in their scale by orders of magnitude."""
+    return [_rounded(one) for one in values] if values.ndim else float(f"{values:.5g}")

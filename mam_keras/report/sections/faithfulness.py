@@ -2,34 +2,56 @@
 
 import numpy as np
 
+from mam_keras.analysis import deletion
 from mam_keras.analysis.faithfulness import COVERED, DRAWS, MOST, REMOVED
 from mam_keras.analysis.true_positives import LEAST
 from mam_keras.report import figures, wording
-from mam_keras.report.blocks import Column, Estimate, Figure, Missing, Section, Table
+from mam_keras.report.blocks import Column, Figure, Missing, Paragraph, Section, Table
+from mam_keras.report.sections.localisation import notes
+from mam_keras.statistics import Estimate
 
 NEEDS = ("faithfulness",)
 TITLE = "Faithfulness"
-_NAMES = {"map": "map", "random": "random", "centre": "centre", "top": "most important"}
+_NAMES = {"map": "own map", "random": "random", "centre": "centre", "top": "most important"}
+_ORDERS = {"untrained": "random weights", "random": "random order", "centre": "centre first"}  # controls of deletion
+_BETTER = {"deletion": -1, "insertion": 1}  # the sign of a better area
 
 
 def section(run, others):
-    """From the analysis `faithfulness`; `others` are not shown."""
+    """From the analyses `faithfulness` and `deletion`; `others` are not shown."""
     found = run.results["faithfulness"]
-    (blocks, positions), (removed, channels) = found.values["positions"], found.values["channels"]
-    reading = (
-        f"What an attribute's logit loses on its first {MOST} true positives when a part is taken away. Covered: "
-        f"{blocks} of the {positions} blocks of the image get the image's mean colour: those where the attribute's map "
-        f"is highest, random ones, or those nearest the middle. Removed: {removed} of the {channels} channels are left "
-        "out of the head's sum: the most important ones on the image (mean absolute contribution, of either sign), or "
-        f"random ones (mean of {DRAWS} choices). A map that points at what matters costs more than both controls. "
-        "Removing channels is arithmetic with the head's own terms and says nothing of pixels."
-    )
     reported = np.flatnonzero(~np.isnan(found.arrays["logit"]))
-    if not len(reported):
-        parts = (Missing(f"No attribute has {LEAST} true positives."),)
-        return Section("faithfulness", TITLE, "", reading, parts)
-    parts = (_dots(found, reported), _means(found, reported), _table(found, reported))
-    return Section("faithfulness", TITLE, "", reading, parts, tuple(_summary(found)))
+    if len(reported):
+        parts = [_dots(found, reported), _means(found, reported), _table(found, reported)]
+        summary = [*_summary(found)]
+    else:
+        parts, summary = [Missing(f"No attribute has {LEAST} true positives.")], []
+    if "deletion" in run.results:
+        ordered = _Ordered(run.results["deletion"])
+        parts += [notes(ordered.maps), *_ordered(ordered)]
+        summary += _ordered_summary(ordered) if len(ordered.reported) else []
+    else:
+        parts.append(Missing(f"No deletion and insertion: {run.missing.get('deletion', 'not computed')}."))
+    return Section("faithfulness", TITLE, "", _reading(found), tuple(parts), tuple(summary))
+
+
+def _reading(found):
+    (blocks, positions), channels = found.values["positions"], found.values["channels"]
+    text = (
+        f"What an attribute's logit loses on its first {MOST} true positives when a part is taken away. Covered: "
+        f"{blocks} of the {positions} blocks of the image get the image's mean colour: those where the network's own "
+        f"map ({found.values['map']['title']}) is highest, random ones, or those nearest the middle. "
+    )
+    if channels is not None:
+        removed, whole = channels
+        text += (
+            f"Removed: {removed} of the {whole} channels are left out of the head's sum: the most important ones on "
+            f"the image (mean absolute contribution, of either sign), or random ones (mean of {DRAWS} choices). "
+        )
+    text += "A map that points at what matters costs more than both controls."
+    if channels is not None:
+        text += " Removing channels is arithmetic with the head's own terms and says nothing of pixels."
+    return text
 
 
 def _of(found, loss, methods, method):
@@ -48,7 +70,7 @@ def _summary(found):
     for method in COVERED[1:]:
         gain = _gain(found, "covering", COVERED, method)
         blocks = "random blocks cost" if method == "random" else "the middle of the image costs"
-        if not wording.differs(gain):
+        if not gain.measurable:
             verdicts.append(f"{blocks} as much, as far as these images show")
         elif gain.value < 0:
             verdicts.append(f"{blocks} more than what the map points at")
@@ -60,9 +82,11 @@ def _summary(found):
         + ("; ".join(verdicts) if verdicts else "what the map points at costs more than both controls")
         + "."
     )
+    if found.values["channels"] is None:
+        return
     top, random = (_of(found, "channels", REMOVED, method) for method in REMOVED)
     gain = _gain(found, "channels", REMOVED, "random")
-    judged = "" if wording.differs(gain) and gain.value > 0 else ", no more than random ones"
+    judged = "" if gain.measurable and gain.value > 0 else ", no more than random ones"
     yield (
         f"Without the {wording.count(found.values['channels'][0], 'most important channel')} the logit loses "
         f"{_number(top)}{judged}; without as many random ones {_number(random)}."
@@ -81,27 +105,32 @@ def _number(estimate):
     return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
 
 
+def _losses(found):
+    """Of the result: (name of the loss, its methods, what was done)."""
+    yield "covering", COVERED, "covered"
+    if found.values["channels"] is not None:
+        yield "channels", REMOVED, "channels removed"
+
+
 def _dots(found, reported):
-    covering, channels = found.arrays["covering"], found.arrays["channels"]
+    covering, losses = found.arrays["covering"], list(_losses(found))
     order = reported[np.argsort(covering[reported, 0, 0])]
-    canvas, axes = figures.canvas(7.2, 1.1 + 0.17 * len(order), ncols=2, sharey=True)
+    canvas, axes = figures.canvas(7.2, 1.1 + 0.17 * len(order), ncols=len(losses), sharey=True, squeeze=False)
     places = np.arange(len(order))
-    for ax, values, methods, title in (
-        (axes[0], covering, COVERED, "loss of logit, covered"),
-        (axes[1], channels, REMOVED, "loss of logit, channels removed"),
-    ):
+    for ax, (name, methods, what) in zip(axes[0], losses, strict=True):
+        values = found.arrays[name]
         for number, method in enumerate(methods):
             color = figures.COLORS[COVERED.index(method) if method in COVERED else 0]
             ax.hlines(places, *values[order, number, 1:].T, color=color, linewidth=1.2)
             size = 5 if number == 0 else 3.5
             ax.plot(values[order, number, 0], places, "o", color=color, markersize=size, label=_NAMES[method])
         ax.axvline(0, color=figures.INK, linewidth=0.6)
-        ax.set_xlabel(title)
+        ax.set_xlabel(f"loss of logit, {what}")
         ax.grid(axis="y", linewidth=0.3, alpha=0.5)
         ax.tick_params(axis="y", length=0)
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(methods), fontsize=8)
     names = [figures.short(found.values["attributes"][k], 24) for k in order]
-    axes[0].set_yticks(places, labels=names, fontsize=8, parse_math=False)
+    axes[0, 0].set_yticks(places, labels=names, fontsize=8, parse_math=False)
     return Figure(
         "faithfulness-attributes",
         figures.svg(canvas, "faithfulness-attributes"),
@@ -114,7 +143,7 @@ def _dots(found, reported):
 
 def _means(found, reported):
     rows = []
-    for loss, methods, what in (("covering", COVERED, "covered"), ("channels", REMOVED, "channels removed")):
+    for loss, methods, what in _losses(found):
         for method in methods:
             first = method == methods[0]
             missed = _of(found, "missed", COVERED, method) if loss == "covering" else None
@@ -133,18 +162,172 @@ def _means(found, reported):
 
 
 def _table(found, reported):
-    arrays = found.arrays
+    arrays, (_, *removed) = found.arrays, _losses(found)
     columns = [Column("attribute"), Column("images", "integer"), Column("logit", "number", 2)]
     columns += [Column(f"covered: {_NAMES[method]}", "number", 2) for method in COVERED]
     columns += [Column(f"no longer found: {_NAMES[method]}", "percent", 0) for method in COVERED]
-    columns += [Column(f"removed: {_NAMES[method]}", "number", 2) for method in REMOVED]
+    columns += [Column(f"removed: {_NAMES[method]}", "number", 2) for _, methods, _ in removed for method in methods]
     rows = []
     for k in reported:
         row = [found.values["attributes"][k], int(arrays["count"][k]), float(arrays["logit"][k])]
         row += [Estimate.of(numbers) for numbers in arrays["covering"][k]]
         row += [float(value) for value in arrays["missed"][k, :, 0]]
-        row += [Estimate.of(numbers) for numbers in arrays["channels"][k]]
+        row += [Estimate.of(numbers) for name, _, _ in removed for numbers in arrays[name][k]]
         rows.append(tuple(row))
     caption = "Every attribute: the mean logit of its true positives and what it loses."
-    note = "Negative: the logit rises. Important channels speak for an attribute or against it."
+    note = (
+        "Negative: the logit rises. Important channels speak for an attribute or against it."
+        if removed
+        else ("Negative: the logit rises.")
+    )
     return Table("faithfulness", caption, tuple(columns), tuple(rows), note)
+
+
+class _Ordered:
+    """The result of deletion and insertion, by names.
+
+    Attributes:
+        reported: indices of the attributes with enough true positives.
+        methods: M of them, the network's own map first.
+        controls: those that are no map of the trained network.
+    """
+
+    def __init__(self, found):
+        self.values, self.arrays, self.maps = found.values, found.arrays, found.values["maps"]
+        self.attributes, self.methods = found.values["attributes"], found.values["methods"]
+        self.reported = np.flatnonzero(~np.isnan(found.arrays["deletion"][:, 0, 0]))
+        self.controls = [method for method in self.methods if method not in self.maps]
+
+    def title(self, method):
+        return self.maps[method]["title"] if method in self.maps else _ORDERS[method]
+
+    def mean(self, measure, method):
+        return Estimate.of(self.arrays[f"{measure}.mean"][self.methods.index(method)])
+
+    def gain(self, measure, method, k=None):
+        """Of the own map over another method: in the mean, or of one attribute. Better is above 0."""
+        sign, place = _BETTER[measure.removesuffix("_logit")], self.methods.index(method) - 1
+        numbers = self.arrays[f"{measure}.difference.mean"] if k is None else self.arrays[f"{measure}.difference"][k]
+        value, low, high = sign * numbers[place]
+        return Estimate.of((value, low, high) if sign > 0 else (value, high, low))
+
+    def winners(self, measure, k):
+        """Controls that are measurably better than the own map for an attribute."""
+        gains = {method: self.gain(measure, method, k) for method in self.controls}
+        return [method for method, gain in gains.items() if gain.measurable and gain.value < 0]
+
+
+def _ordered(view):
+    yield Paragraph(
+        f"Deletion and insertion (Petsiuk et al. 2018), on the first {deletion.MOST} true positives of each attribute: "
+        f"the {' x '.join(map(str, view.values['grid']))} blocks of the image get its mean colour one after the other, "
+        f"those first where a map is highest, in {len(view.arrays['share']) - 1} steps; or they come back onto an "
+        "image of that colour in the same order. The area under the attribute's probability, from nothing to all of "
+        "the image: low is better for deletion, high for insertion. All maps are brought to the own map's blocks. "
+        "Controls: the own map of a network with random weights, a random order, and the blocks nearest the middle "
+        "first. Covered images are unlike any that were trained on: compare methods, not areas of different networks."
+    )
+    if not len(view.reported):
+        yield Missing(f"No attribute has {LEAST} true positives among those.")
+        return
+    yield _curves(view)
+    yield _areas(view)
+    yield _areas_table(view)
+
+
+def _ordered_summary(view):
+    own = view.title(view.methods[0])
+    for measure, sign in _BETTER.items():
+        mean = view.mean(measure, view.methods[0])
+        better, equal = [], []
+        for method in view.methods[1:]:
+            gain, text = view.gain(measure, method), f"{view.title(method)} ({view.mean(measure, method).value:.2f})"
+            if not gain.measurable:
+                equal.append(text)
+            elif gain.value < 0:
+                better.append(text)
+        judged = [f"better: {', '.join(better)}"] * bool(better) + [f"as good: {', '.join(equal)}"] * bool(equal)
+        low_or_high = "low" if sign < 0 else "high"
+        yield (
+            f"{measure.capitalize()} by {own} has an area of {_number(mean)}, where {low_or_high} is better, against "
+            f"{view.mean(measure, 'random').value:.2f} in random order; "
+            + ("; ".join(judged) if judged else "every other map and control does worse")
+            + "."
+        )
+        won = {k: view.winners(measure, k) for k in view.reported}
+        won = {view.attributes[k]: methods for k, methods in won.items() if methods}
+        names = ", ".join(f"{name} ({', '.join(map(view.title, methods))})" for name, methods in won.items())
+        of = wording.count(len(view.reported), "attribute")
+        yield (
+            f"A control is measurably better than {own} by {measure} for {len(won)} of {of}: {names}."
+            if won
+            else f"By {measure} no control is measurably better than {own} for any of {of}."
+        )
+
+
+def _curves(view):
+    canvas, axes = figures.canvas(7.2, 3.1, ncols=2, sharey=True)
+    share = 100 * view.arrays["share"]
+    for ax, measure, title in zip(axes, _BETTER, ("covered, %", "put back, %"), strict=True):
+        for number, method in enumerate(view.methods):
+            style = {"linewidth": 2 if number == 0 else 1.2, "linestyle": ":" if method in view.controls else "-"}
+            color = figures.COLORS[number % len(figures.COLORS)]
+            curve = view.arrays[f"{measure}.curve.mean"][number]
+            ax.plot(share, curve, color=color, label=view.title(method), **style)
+        ax.set_xlabel(f"{measure}: share of the image {title}")
+        ax.set_xlim(0, 100)
+        ax.set_ylim(bottom=0)
+    axes[0].set_ylabel("mean probability")
+    handles, labels = axes[0].get_legend_handles_labels()
+    canvas.legend(handles, labels, loc="outside upper center", ncols=min(3, len(labels)), fontsize=8)
+    words = "; ".join(
+        f"{measure} "
+        + ", ".join(f"{view.title(method)} {view.mean(measure, method).value:.2f}" for method in view.methods)
+        for measure in _BETTER
+    )
+    return Figure(
+        "faithfulness-curves",
+        figures.svg(canvas, "faithfulness-curves"),
+        f"Mean probability over {wording.count(len(view.reported), 'attribute')} while blocks go and while they come "
+        "back, in the order of each map (solid) and control (dotted).",
+        f"Areas under the curves: {words}.",
+    )
+
+
+def _areas(view):
+    rows = []
+    for method in view.methods:
+        row = [view.title(method)]
+        for measure in (*_BETTER, *(f"{name}_logit" for name in _BETTER)):
+            row.append(view.mean(measure, method))
+            if measure in _BETTER:
+                row.append(None if method == view.methods[0] else view.gain(measure, method))
+        rows.append(tuple(row))
+    columns = [Column("order of")]
+    for measure in _BETTER:
+        columns += [Column(f"{measure}: area", "number", 3), Column(f"{measure}: own map better by", "number", 3)]
+    columns += [Column(f"{measure}: area of the logit", "number", 2) for measure in _BETTER]
+    caption = f"Areas: means over {wording.count(len(view.reported), 'attribute')}, with 95 % intervals."
+    note = "Differences are paired: the same images in every resample. One training run is one seed."
+    return Table("faithfulness-areas", caption, tuple(columns), tuple(rows), note)
+
+
+def _areas_table(view):
+    columns = [Column("attribute"), Column("images", "integer")]
+    for measure in _BETTER:
+        columns += [Column(f"{measure}: {view.title(method)}", "number", 3) for method in view.methods]
+        columns.append(Column(f"{measure}: controls that win"))
+    rows = []
+    for k in view.reported:
+        row = [view.attributes[k], int(view.arrays["count"][k])]
+        for measure in _BETTER:
+            first, *rest = view.arrays[measure][k]
+            row += [Estimate.of(first), *(float(numbers[0]) for numbers in rest)]
+            row.append(", ".join(map(view.title, view.winners(measure, k))) or "none")
+        rows.append(tuple(row))
+    caption = "Deletion and insertion of every attribute."
+    note = (
+        "A control wins where the 95 % interval of the paired difference leaves 0 out: of so many intervals some do by "
+        "chance."
+    )
+    return Table("faithfulness-attribute-areas", caption, tuple(columns), tuple(rows), note)

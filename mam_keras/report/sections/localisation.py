@@ -2,20 +2,16 @@
 
 import numpy as np
 
-from mam_keras.analysis.localisation import MOST, SMALL, WIDTH
+from mam_keras.analysis.blocks import WIDTH
+from mam_keras.analysis.localisation import MOST, SMALL
 from mam_keras.analysis.true_positives import LEAST
 from mam_keras.report import figures, wording
-from mam_keras.report.blocks import Cell, Column, Estimate, Figure, Gallery, Missing, Paragraph, Section, Table
+from mam_keras.report.blocks import Cell, Column, Figure, Gallery, Missing, Paragraph, Section, Table
+from mam_keras.statistics import Estimate
 
 NEEDS = ("localisation",)
 TITLE = "Localisation"
-NAMES = {
-    "map": "map",
-    "grad_cam": "Grad-CAM",
-    "untrained": "random weights",
-    "blob": "centre blob",
-    "uniform": "chance",
-}
+NAMES = {"untrained": "random weights", "blob": "centre blob", "uniform": "chance"}  # of the controls
 WHERE = {
     "exact": "drawn regions",
     "parts": "part masks",
@@ -35,7 +31,7 @@ def section(run, others):
     """From the analysis `localisation` of the run and of those it is compared with."""
     found = run.results["localisation"]
     views = [_View(found, name) for name in found.values["sets"]]
-    blocks = [Paragraph(_method(found.values["methods"]))]
+    blocks = [notes(found.values["maps"]), Paragraph(_method(found.values))]
     for view in views:
         blocks += _blocks(view)
     blocks += [_compared(view, run, others) for view in views if len(view.reported) and others]
@@ -44,17 +40,35 @@ def section(run, others):
     return Section("localisation", TITLE, "", _reading(run, found), tuple(blocks), tuple(summary))
 
 
+def notes(maps):
+    """What each map of a network is and what it is not, its own first."""
+    told = " ".join(f"{_begun(one['title'])}: {one['note']}" for one in maps.values())
+    return Paragraph(f"The network's maps, its own first. {told}")
+
+
+def _begun(text):
+    return text[0].upper() + text[1:]
+
+
+def named(method, maps):
+    """How a page calls a map of the network, or a control."""
+    return maps[method]["title"] if method in maps else NAMES[method]
+
+
 class _View:
     """The result for one set of regions, by names.
 
     Attributes:
         reported: indices of the attributes with enough true positives.
-        methods: M of them, "map" first.
+        methods: M of them, the network's own map first.
+        maps: their titles and notes.
+        own: the name of the own map.
     """
 
     def __init__(self, found, name):
         self.name, self.values, self._arrays = name, found.values[name], found.arrays
         self.attributes, self.methods = found.values["attributes"], found.values["methods"]
+        self.maps, self.own = found.values["maps"], self.methods[0]
         self.reported = np.flatnonzero(~np.isnan(self["area"]))
 
     def __getitem__(self, key):
@@ -63,33 +77,35 @@ class _View:
     def mean(self, measure, method):
         return Estimate.of(self[f"{measure}.mean"][self.methods.index(method)])
 
+    def title(self, method):
+        return named(method, self.maps)
+
     def gain(self, measure, method):
-        """Of the map over another method."""
+        """Of the own map over another method."""
         return Estimate.of(self[f"{measure}.difference.mean"][self.methods.index(method) - 1])
 
 
 def _reading(run, found):
-    size = run.config.data.image_size
-    side, seen = run.config.model.feature_size(size), found.values["seen"]
+    (height, width), seen, size = found.values["grid"], found.values["seen"], run.config.data.image_size
+    sees = "can see all of the image" if seen is None else f"sees a square of {seen} pixels of an image of {size}"
     return (
-        "A map is what each position of the feature map adds to an attribute's logit, as far as it is positive. Energy "
-        "ratio: the share of the map that lies in the attribute's region, over the region's share of the image; 1 is "
-        "chance. Pointing game: how often the block of pixels under the map's highest position meets the region. A "
-        f"position is one of {side} x {side} and sees a square of {seen} pixels of an image of {size}: what it answers "
-        "to need not lie under it."
+        "A map counts as far as it is positive. Energy ratio: the share of the map that lies in the attribute's "
+        "region, over the region's share of the image; 1 is chance. Pointing game: how often the block of pixels under "
+        f"the map's highest position meets the region. A position is one of {height} x {width}, and a feature {sees}: "
+        "what a map answers to need not lie under it."
     )
 
 
-def _method(methods):
+def _method(values):
+    own, *rest = (one["title"] for one in values["maps"].values())
     text = (
-        f"On the first {MOST} true positives of each attribute (it is there, and the attribute head finds it); "
-        f"attributes with fewer than {LEAST} are not reported. All methods are measured on the same images, in blocks "
-        "of pixels, one per position. Controls: "
+        f"On the first {MOST} true positives of each attribute (it is there, and the network finds it); attributes "
+        f"with fewer than {LEAST} are not reported. All methods are measured on the same images, in blocks of pixels, "
+        f"one per position of the network's own map ({own})"
     )
-    if "grad_cam" in methods:
-        text += "Grad-CAM on the multi-label head of the same network; "
+    text += f"; beside it: {', '.join(rest)}" if rest else ""
     return text + (
-        "the same kind of map of a network of this configuration with random weights; and a Gaussian blob in the "
+        ". Controls: the own map of a network of this configuration with random weights, and a Gaussian blob in the "
         f"middle of every image, its standard deviation {100 * WIDTH:.0f} % of its side."
     )
 
@@ -104,11 +120,11 @@ def _blocks(view):
 
 
 def _summary(view):
-    ratio, pointing = view.mean("ratio", "map"), view.mean("pointing", "map")
+    ratio, pointing = view.mean("ratio", view.own), view.mean("pointing", view.own)
     yield (
-        f"By {WHERE[view.name]}, maps put {_times(ratio)} as much of themselves where the attribute is as chance "
-        f"would, and their highest point meets it in {wording.percent(pointing, 0)} of the images "
-        f"({wording.count(len(view.reported), 'attribute')}). {_verdict(view)}"
+        f"By {WHERE[view.name]}, maps ({view.title(view.own)}) put {_times(ratio)} as much of themselves where the "
+        f"attribute is as chance would, and their highest point meets it in {wording.percent(pointing, 0)} of the "
+        f"images ({wording.count(len(view.reported), 'attribute')}). {_verdict(view)}"
     )
     small = view.values["small"]
     if len(small) < len(view.reported) and small:
@@ -123,18 +139,18 @@ def _summary(view):
 
 
 def _verdict(view):
-    """Which controls do as well or better in the mean, in one sentence."""
+    """Which other maps and controls do as well or better in the mean, in one sentence."""
     better, equal = [], []
     for method in view.methods[1:]:
-        if wording.differs(gain := view.gain("ratio", method)):
+        if (gain := view.gain("ratio", method)).measurable:
             if gain.value < 0:
-                better.append(f"{NAMES[method]} ({view.mean('ratio', method).value:.1f})")
+                better.append(f"{view.title(method)} ({view.mean('ratio', method).value:.1f})")
         else:
-            equal.append(f"{NAMES[method]} ({view.mean('ratio', method).value:.1f})")
+            equal.append(f"{view.title(method)} ({view.mean('ratio', method).value:.1f})")
     if not better and not equal:
-        return "Every control does worse."
+        return "Every other map and control does worse."
     parts = [f"does better: {', '.join(better)}"] * bool(better) + [f"does as well: {', '.join(equal)}"] * bool(equal)
-    return f"By energy a simple control {'; '.join(parts)}."
+    return f"By energy another map or control {'; '.join(parts)}."
 
 
 def _times(estimate):
@@ -152,27 +168,27 @@ def _dots(view):
     ):
         for number, method in enumerate(view.methods):
             values = scale * view[measure][order, number]
-            color = figures.INK if method == "uniform" else figures.COLORS[number]
-            if method == "map":
+            color = figures.INK if method == "uniform" else figures.COLORS[number % len(figures.COLORS)]
+            if method == view.own:
                 ax.hlines(places, values[:, 1], values[:, 2], color=color, linewidth=1.2)
             marker = "|" if method == "uniform" else "o"
-            ax.plot(
-                values[:, 0], places, marker, color=color, markersize=5 if number == 0 else 3.5, label=NAMES[method]
-            )
+            size = 5 if number == 0 else 3.5
+            ax.plot(values[:, 0], places, marker, color=color, markersize=size, label=view.title(method))
         ax.set_xlim(left=0)
         ax.set_xlabel(title)
         ax.grid(axis="y", linewidth=0.3, alpha=0.5)
         ax.tick_params(axis="y", length=0)
     names = [figures.short(view.attributes[k], 24) for k in order]
     axes[0].set_yticks(places, labels=names, fontsize=8, parse_math=False)
-    canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(view.methods), fontsize=8)
+    handles, labels = axes[0].get_legend_handles_labels()
+    canvas.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)), fontsize=8)
     name = f"localisation-{view.name}-attributes"
     ratio = view["ratio"][order, 0, 0]
     return Figure(
         name,
         figures.svg(canvas, name),
-        f"By {WHERE[view.name]}: {_WHAT[view.name]}. The map with its 95 % interval, and the controls on the same "
-        "images.",
+        f"By {WHERE[view.name]}: {_WHAT[view.name]}. The own map with its 95 % interval, and other maps and "
+        "controls on the same images.",
         f"{len(order)} attributes; the map's energy ratio goes from {ratio[0]:.2f} ({view.attributes[order[0]]}) to "
         f"{ratio[-1]:.2f} ({view.attributes[order[-1]]}).",
     )
@@ -181,18 +197,18 @@ def _dots(view):
 def _means(view):
     rows = []
     for method in view.methods:
-        row = [NAMES[method]]
+        row = [view.title(method)]
         for measure in ("ratio", "pointing", "peak"):
             row.append(view.mean(measure, method))
             if measure != "peak":
-                row.append(None if method == "map" else view.gain(measure, method))
+                row.append(None if method == view.own else view.gain(measure, method))
         rows.append(tuple(row))
     columns = (
         Column("method"),
         Column("energy ratio", "number", 2),
-        Column("map minus this", "number", 2),
+        Column("own map minus this", "number", 2),
         Column("pointing game", "percent"),
-        Column("map minus this, in points", "percent"),
+        Column("own map minus this, in points", "percent"),
         Column("of the highest block", "percent"),
     )
     note = (
@@ -206,7 +222,7 @@ def _means(view):
 
 
 def _table(view):
-    controls = [NAMES[method] for method in view.methods[1:]]
+    controls = [view.title(method) for method in view.methods[1:]]
     columns = [Column("attribute"), Column("images", "integer"), Column("region", "percent")]
     columns += [Column("energy ratio", "number", 2), *(Column(name, "number", 2) for name in controls[:-1])]
     columns += [
@@ -235,7 +251,10 @@ def _compared(view, run, others):
             rows.append(_of_run(other, its, found))
     columns = (
         Column("run"),
+        Column("system"),
         Column("masks"),
+        Column("own map"),
+        Column("positions"),
         Column("pixels seen", "integer"),
         Column("share of positions pooled", "percent", 0),
         Column("attributes", "integer"),
@@ -243,8 +262,11 @@ def _compared(view, run, others):
         Column("pointing game", "percent"),
         Column("Grad-CAM: energy ratio", "number", 2),
     )
-    note = "Each run on its own true positives, means over its own attributes. `common` is one mask for all channels, "
-    note += "what CAM, Grad-CAM and attention branch networks have."
+    note = (
+        "Each run on its own true positives, means over its own attributes, in blocks of its own map: larger ones are "
+        "easier to point at. Masks: `common` is one mask for all channels, what CAM, Grad-CAM and attention branch "
+        "networks have."
+    )
     if missing:
         note += f" Not measured: {'; '.join(missing)}."
     caption = f"By {WHERE[view.name]}: maps of the runs compared, with 95 % intervals."
@@ -252,17 +274,20 @@ def _compared(view, run, others):
 
 
 def _of_run(run, view, found):
-    model = run.config.model
-    cam = view.mean("ratio", "grad_cam") if "grad_cam" in view.methods else None
+    model = run.config.model.model_dump()  # a system may lack some
+    other_cam = "grad_cam" in view.methods[1:]
     return (
         run.name,
-        model.masks,
+        model["system"],
+        model.get("masks"),
+        view.title(view.own),
+        " x ".join(map(str, found.values["grid"])),
         found.values["seen"],
-        model.pooled_share,
+        model.get("pooled_share"),
         len(view.reported),
-        view.mean("ratio", "map"),
-        view.mean("pointing", "map"),
-        cam,
+        view.mean("ratio", view.own),
+        view.mean("pointing", view.own),
+        view.mean("ratio", "grad_cam") if other_cam else None,
     )
 
 
@@ -273,14 +298,17 @@ def _pictures(view):
         picture = np.concatenate([_overlay(view["images"][k], one, region) for one in maps], axis=1)
         y, x = np.unravel_index(maps[0].argmax(), maps[0].shape)
         rows, columns = maps[0].shape
-        alternative = f"{name} on {view['ids'][k]}: the map is highest at row {y}, column {x} of {rows} x {columns}."
+        alternative = (
+            f"{name} on {view['ids'][k]}: the own map is highest at row {y}, column {x} of {rows} x {columns}."
+        )
         cells.append(Cell(figures.png(picture, colors=128), name, alternative))
-    left = "On the left the map, on the right Grad-CAM, each" if len(maps) > 1 else "The map is drawn"
+    titles = [one["title"] for one in view.maps.values()]
+    which = f"From left to right {', '.join(titles)}, each" if len(titles) > 1 else f"{_begun(titles[0])} is drawn"
     caption = (
-        "Each attribute's first true positive in the order of the split, in grey, the map over it in orange, and the "
-        f"edge of the region in blue ({WHERE[view.name]}). {left} relative to its highest value."
+        "Each attribute's first true positive in the order of the split, in grey, a map over it in orange, and the "
+        f"edge of the region in blue ({WHERE[view.name]}). {which} relative to its highest value."
     )
-    return Gallery("localisation-pictures", caption, (("", tuple(cells)),), 100 * len(maps))
+    return Gallery("localisation-pictures", caption, (("", tuple(cells)),), 100 * len(titles))
 
 
 def _overlay(image, amount, region):

@@ -10,6 +10,11 @@ NEEDS = ("mask_grids",)
 TITLE = "Masks on images"
 _LONGEST = 64  # pixels of a picture
 _GLOW = np.array([255, 140, 0])  # where a mask is open
+_FIRST = {  # `mask_grids`: which channels are shown
+    "important": "most important channels",
+    "open": "most open channels (what follows the masks is no sum over channels, so none has an importance)",
+    "common": "mask",
+}
 _GREYS, _STRENGTHS = 24, 10  # levels of a picture, so few that they all fit a palette
 
 
@@ -22,7 +27,8 @@ def section(run, others):
         "to its own highest value, which stands beneath beside the channel's number, so a mask that is nearly shut "
         "looks as strong as an open one: read the number. A feature sees more of the image than its own place."
     )
-    blocks = [*_pair(found), _all(names, arrays)]
+    which = _FIRST[found.values["first"]]
+    blocks = [*_pair(found, which), _all(names, arrays, which)]
     summary = _summary(found)
     answers = "1904.13078, figure 3; 1905.02719, figure 4"
     return Section("mask-grids", TITLE, answers, reading, tuple(blocks), summary)
@@ -42,7 +48,7 @@ def _summary(found):
     )
 
 
-def _pair(found):
+def _pair(found, which):
     """What the two attributes that are compared look at, and which channels they share."""
     if found.values["pair"] is None:
         return (
@@ -59,8 +65,8 @@ def _pair(found):
         rows.append((f"{name}, {arrays['ids'][arrays['image'][look]]}", _cells(arrays, name, look)))
     reasons = {"papers": "the papers' pair", "only": "the only pair", "correlation": "whose mean masks correlate most"}
     caption = (
-        f"{first} and {second}, {reasons[found.values['pair_by']]}: the most important channels of each on the first "
-        "images that show both and were answered so."
+        f"{first} and {second}, {reasons[found.values['pair_by']]}: the {which} of each on the first images that show "
+        "both and were answered so."
     )
     blocks = [Gallery("mask-grids-pair", caption, tuple(rows), 96)] if rows else []
     if "pair.channels" in arrays:
@@ -98,15 +104,15 @@ def _shared(found, first, second):
     return Table("mask-grids-shared", caption, columns, tuple(rows), note)
 
 
-def _all(names, arrays):
+def _all(names, arrays, which):
     cells = {name: [] for name in names}
     for look in np.flatnonzero(~arrays["of_pair"]):
         name = names[arrays["attribute"][look]]
         cells[name] += _cells(arrays, name, look)
     without = [name for name in names if not cells[name]]
     caption = (
-        "Every attribute's most important channels on its first true positives in the order of the split; where there "
-        "are too few, on the first positives that its head missed."
+        f"Every attribute's {which} on its first true positives in the order of the split; where there are too few, on "
+        "the first positives that the network missed."
     )
     if without:
         caption += f" Without a positive image: {', '.join(without)}."

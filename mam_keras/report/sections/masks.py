@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from mam_keras.report import figures
-from mam_keras.report.blocks import Cell, Column, Figure, Gallery, Paragraph, Section, Table
+from mam_keras.report.blocks import Cell, Column, Figure, Gallery, Missing, Paragraph, Section, Table
 
 NEEDS = ("masks",)
 TITLE = "Masks"
@@ -18,33 +18,41 @@ def section(run, others):
     """From the analysis `masks`; `others` are not shown."""
     found = run.results["masks"]
     names, arrays = found.values["attributes"], found.arrays
-    common = found.values["masks"] == "common"
+    common, important = arrays["mean"].shape[1] == 1, "importance" in arrays
     reading = (
         "A mask says how far a channel of the features is let through at a position: 0 shut, 1 open. Channels are "
-        f"numbered from 0 to {found.values['channels'] - 1}, as in the model's arrays. A channel's importance is its "
-        "mean absolute contribution to the attribute's logit."
+        f"numbered from 0 to {found.values['channels'] - 1}, as in the model's arrays."
     )
-    blocks = [_statistics(run, names, arrays), _importance(names, arrays["importance"])]
-    if common:
-        blocks.insert(
-            0, Paragraph("All channels of this network share one mask per attribute (model.masks is common).")
+    blocks = [_statistics(found, names, arrays)]
+    if important:
+        reading += " A channel's importance is its mean absolute contribution to the attribute's logit."
+        blocks.append(_importance(names, arrays["importance"]))
+    else:
+        blocks.append(
+            Missing(
+                "Importance of channels: what follows the masks is no sum over channels, so none of them has a part of "
+                "the answer that could be measured."
+            )
         )
+    if common:
+        blocks.insert(0, Paragraph("All channels of this network share one mask per attribute."))
     else:
         blocks[:0] = [_scale(arrays["mean"].max()), _grids(names, arrays["mean"])]
-    return Section("masks", TITLE, "1904.13078, figure 1", reading, tuple(blocks), _summary(run, arrays))
+    return Section("masks", TITLE, "1904.13078, figure 1", reading, tuple(blocks), _summary(found))
 
 
-def _summary(run, arrays):
+def _summary(found):
+    arrays = found.arrays
     mean, shut, opened = (float(np.mean(arrays[name])) for name in ("mean", "near_zero", "near_one"))
     sentences = [
         f"Mask values are {mean:.2g} on average; {100 * shut:.1f} % of them are under 0.1 and {100 * opened:.1f} % are "
         "0.9 or more."
     ]
-    through = np.nanmean(arrays["masked_share"]) if np.isfinite(arrays["masked_share"]).any() else None
-    if through is not None and run.config.model.mask_offset == 1:
+    shares = arrays.get("masked_share", np.array([np.nan]))
+    if found.values["offset"] == 1 and np.isfinite(shares).any():
         sentences.append(
-            f"Of what the channels add to the logits, {100 * through:.1f} % is due to the masks, the rest to the 1 in "
-            "T(M) = 1 + M."
+            f"Of what the channels add to the logits, {100 * np.nanmean(shares):.1f} % is due to the masks, the rest "
+            "to the 1 in T(M) = 1 + M."
         )
     return tuple(sentences)
 
@@ -88,11 +96,8 @@ def _grid(values, columns):
     return cells.reshape(rows, columns, side, side, 4).swapaxes(1, 2).reshape(rows * side, columns * side, 4)
 
 
-def _statistics(run, names, arrays):
-    importance = arrays["importance"]
-    total = np.maximum(importance.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    top = np.argsort(-importance, axis=1, kind="stable")[:, :_TOP]
-    columns = (
+def _statistics(found, names, arrays):
+    columns = [
         Column("attribute"),
         Column("mean", "number", 4),
         Column("spread", "number", 4),
@@ -100,32 +105,34 @@ def _statistics(run, names, arrays):
         Column("near 0", "percent"),
         Column("near 0.5", "percent"),
         Column("near 1", "percent"),
-        Column("due to masks", "percent"),
-        Column("channels for half", "integer"),
-        Column("most important channels"),
-    )
-    rows = []
-    for k, name in enumerate(names):
-        shares = importance[k] / total[k]
-        rows.append(
-            (
-                name,
-                *(_number(np.mean(arrays["mean"][k])),),
-                *(_number(arrays[column][k]) for column in ("spread", "sparsity")),
-                *(_number(arrays[column][k]) for column in ("near_zero", "near_half", "near_one", "masked_share")),
-                int(arrays["half"][k]),
-                ", ".join(f"{channel} ({100 * shares[channel]:.0f} %)" for channel in top[k]),
-            )
-        )
+    ]
+    kept = ["spread", "sparsity", "near_zero", "near_half", "near_one"]
     note = (
         "Mean, spread (standard deviation) and shares are over channels, positions and images; near 0 is under 0.1, "
         "near 0.5 from 0.4 to 0.6, near 1 at least 0.9. Sparsity is Hoyer's: 0 where all values are equal, 1 where a "
-        "single one is not 0, whatever their size. Due to masks: the share of the contributions that would be gone "
-        "with M = 0. Channels for half: how many make up half of the importance; behind them the most important, with "
-        "their share of it."
+        "single one is not 0, whatever their size."
     )
-    caption = f"Mask values of each attribute on {run.results['masks'].values['images']:,} images."
-    return Table("masks-statistics", caption, columns, tuple(rows), note)
+    if "importance" in arrays:
+        columns.append(Column("due to masks", "percent"))
+        columns += (Column("channels for half", "integer"), Column("most important channels"))
+        kept.append("masked_share")
+        note += (
+            " Due to masks: the share of the contributions that would be gone with M = 0. Channels for half: how many "
+            "make up half of the importance; behind them the most important, with their share of it."
+        )
+    rows = []
+    for k, name in enumerate(names):
+        rows.append((name, _number(np.mean(arrays["mean"][k])), *(_number(arrays[column][k]) for column in kept)))
+        if "importance" in arrays:
+            rows[k] += (int(arrays["half"][k]), _most_important(arrays["importance"][k]))
+    caption = f"Mask values of each attribute on {found.values['images']:,} images."
+    return Table("masks-statistics", caption, tuple(columns), tuple(rows), note)
+
+
+def _most_important(importance):
+    shares = importance / max(importance.sum(), np.finfo(float).tiny)
+    top = np.argsort(-importance, kind="stable")[:_TOP]
+    return ", ".join(f"{channel} ({100 * shares[channel]:.0f} %)" for channel in top)
 
 
 def _importance(names, importance):

@@ -1,7 +1,6 @@
 """The most confident errors, as pictures."""
 
-from mam_keras.evaluation import HEADS
-from mam_keras.report import figures
+from mam_keras.report import figures, wording
 from mam_keras.report.blocks import Cell, Column, Gallery, Paragraph, Section, Table
 
 NEEDS = ("mistakes",)
@@ -12,15 +11,16 @@ LONGEST = 128  # pixels of a picture
 def section(run, others):
     """From the analysis `mistakes`; `others` are not shown."""
     result = run.results["mistakes"]
-    values = result.values
+    values, noun = result.values, wording.target(result.values["exclusive"])
+    what = "class that was answered" if values["exclusive"] else noun
     reading = (
-        "First every attribute's most confident error, the most confident of all first, then every attribute's "
-        "second, and so on; an image is shown once. Look for what misleads the model, and for labels that are wrong."
+        f"First the most confident error of every {what}, the most confident of all first, then the second of every "
+        f"{what}, and so on; an image is shown once. Look for what misleads the model, and for labels that are wrong."
     )
-    verb = "is" if values["head"] == "multi_label" else "are"
+    head = wording.head(values["head"], values["exclusive"])
     total = (
-        f"The {HEADS[values['head']]} {verb} wrong in {values['wrong']:,} of {values['answers']:,} answers "
-        f"({100 * values['wrong'] / values['answers']:.1f} %)."
+        f"The {head} {wording.verb(head)} wrong in {values['wrong']:,} of {values['answers']:,} "
+        f"{'images' if values['exclusive'] else 'answers'} ({100 * values['wrong'] / values['answers']:.1f} %)."
     )
     blocks = [Paragraph(total)]
     if values["shown"]:
@@ -29,29 +29,37 @@ def section(run, others):
 
 
 def _gallery(result):
+    shown = list(zip(result.values["shown"], result.arrays["images"], strict=True))
+    if result.values["exclusive"]:
+        cells = tuple(
+            _cell(error, pixels, f"answered {error['attribute']}, labelled {error['true']}") for error, pixels in shown
+        )
+        caption = "Beneath each image: the class answered, and the probability given to it."
+        return Gallery("mistakes", caption, (("Answered wrongly", cells),))
     rows = []
     for label, title in ((False, "Answered yes, labelled no"), (True, "Answered no, labelled yes")):
+        words = f"labelled {'yes' if label else 'no'} for"
         cells = tuple(
-            Cell(
-                figures.png(pixels, LONGEST),
-                f"{error['attribute']}: {100 * error['probability']:.1f} %",
-                f"{error['id']}, labelled {'yes' if label else 'no'} for {error['attribute']}",
-            )
-            for error, pixels in zip(result.values["shown"], result.arrays["images"], strict=True)
-            if error["label"] == label
+            _cell(error, pixels, f"{words} {error['attribute']}") for error, pixels in shown if error["label"] == label
         )
         if cells:
             rows.append((title, cells))
     return Gallery("mistakes", "Beneath each image: the attribute, and the probability given to it.", tuple(rows))
 
 
+def _cell(error, pixels, words):
+    label = f"{error['attribute']}: {100 * error['probability']:.1f} %"
+    return Cell(figures.png(pixels, LONGEST), label, f"{error['id']}, {words}")
+
+
 def _table(result):
-    return Table(
-        "mistakes-shown",
-        "The errors shown.",
-        (Column("image"), Column("attribute"), Column("label"), Column("probability of yes", "percent", 2)),
-        tuple(
-            (error["id"], error["attribute"], "yes" if error["label"] else "no", error["probability"])
-            for error in result.values["shown"]
-        ),
-    )
+    shown = result.values["shown"]
+    if result.values["exclusive"]:
+        columns = [Column("class answered"), Column("class of the image")]
+        columns += [Column(f"probability of {which}", "percent", 2) for which in ("the answer", "the image's class")]
+        keys = ("id", "attribute", "true", "probability", "probability_true")
+        rows = [tuple(error[key] for key in keys) for error in shown]
+    else:
+        columns = [Column("attribute"), Column("label"), Column("probability of yes", "percent", 2)]
+        rows = [(e["id"], e["attribute"], "yes" if e["label"] else "no", e["probability"]) for e in shown]
+    return Table("mistakes-shown", "The errors shown.", (Column("image"), *columns), tuple(rows))

@@ -3,7 +3,8 @@
 import numpy as np
 
 from mam_keras.report import figures
-from mam_keras.report.blocks import Cell, Estimate, Figure, Gallery, Section
+from mam_keras.report.blocks import Cell, Figure, Gallery, Section
+from mam_keras.statistics import Estimate
 
 NEEDS = ("reconstructions",)
 TITLE = "Reconstructions"

@@ -1,8 +1,8 @@
 """Whether the answers are as good within one group of images as outside it."""
 
-from mam_keras.evaluation import HEADS
 from mam_keras.report import wording
-from mam_keras.report.blocks import Column, Estimate, Section, Table
+from mam_keras.report.blocks import Column, Section, Table
+from mam_keras.statistics import Estimate
 
 NEEDS = ("subgroups",)
 TITLE = "Subgroups"
@@ -23,7 +23,7 @@ def section(run, others):
 
 
 def _summary(result):
-    head = HEADS[result.values["head"]]
+    head = wording.head(result.values["head"])
     for group, name in enumerate(result.values["subgroups"]):
         without, having, difference = map(Estimate.of, result.arrays["accuracy.mean"][group])
         if difference.value is None:
@@ -31,7 +31,7 @@ def _summary(result):
         majority = Estimate.of(result.arrays["majority_accuracy.mean"][group, 2])
         balanced = Estimate.of(result.arrays["balanced_accuracy.mean"][group, 2])
         yield (
-            f"With {name} the {head} answer{'s' if head.endswith('head') else ''} right in {100 * having.value:.1f} %, "
+            f"With {name} the {head} {wording.verb(head, 'answer', 'answers')} right in {100 * having.value:.1f} %, "
             f"without in {100 * without.value:.1f} %: {wording.points(difference)}; always answering the majority "
             f"class differs by {wording.points(majority)}, balanced accuracy by {wording.points(balanced)}."
         )
@@ -49,7 +49,7 @@ def _means(result):
             rows.append((name, title, *images, *parts))
     return Table(
         "subgroups",
-        f"Means over attributes, {HEADS[result.values['head']]}, with 95 % intervals.",
+        f"Means over attributes, {wording.head(result.values['head'])}, with 95 % intervals.",
         (
             Column("group"),
             Column("metric"),

@@ -3,7 +3,8 @@
 import numpy as np
 
 from mam_keras.report import figures, wording
-from mam_keras.report.blocks import Column, Estimate, Figure, Section, Table
+from mam_keras.report.blocks import Column, Figure, Section, Table
+from mam_keras.statistics import Estimate
 
 NEEDS = ("toggling",)
 TITLE = "Toggling one attribute"

@@ -1,21 +1,16 @@
-"""How training went: the weighted terms of equation 6 and both heads' accuracy, epoch by epoch."""
+"""How training went: the loss and its weighted terms, and the accuracy of every head, epoch by epoch."""
 
 from matplotlib.ticker import MaxNLocator
 
-from mam_keras.report import figures
+from mam_keras.report import figures, wording
 from mam_keras.report.blocks import Column, Figure, Missing, Paragraph, Section, Table
 
 NEEDS = ()
 TITLE = "Training"
-TERMS = {  # columns of history.csv: what they are
-    "loss": "all terms together",
-    "attribute_loss": "attribute heads, alpha L_b",
-    "multi_label_loss": "multi-label head, beta L_m",
-    "reconstruction_loss": "reconstruction, gamma L_r",
-    "mask_loss": "masks, lambda |M|_1",
-    "localisation_loss": "maps outside their boxes, delta L_l",
+_TERMS = {  # of the loss, beside the heads' cross-entropies; others are called by their own names
+    "mask": "masks, |M|_1",
+    "localisation": "maps outside their boxes",
 }
-ACCURACIES = {"attribute_accuracy": "attribute heads", "multi_label_accuracy": "multi-label head"}
 
 
 def section(run, others):
@@ -25,15 +20,29 @@ def section(run, others):
         "while the weights moved), dashed on validation. A dashed curve that rises while the solid one falls is "
         "overfitting; curves that still fall ask for more epochs."
     )
+    answers = "1904.13078, equation 6" if run.config.model.system == "masked" else ""
     history = run.history
     if not history:
         blocks = [Missing("No epoch has been finished yet, so there is no curve to show.")]
-        return Section("training", TITLE, "1904.13078, equation 6", reading, tuple(blocks))
-    blocks = [Paragraph(_state(run)), _losses(history), _accuracy(history), _table(run)]
+        return Section("training", TITLE, answers, reading, tuple(blocks))
+    blocks = [Paragraph(_state(run)), _losses(history), _accuracy(run), _table(run)]
     if "val_loss" not in history[0]:
         why = "they were trained on (data.train_on_validation)" if run.config.data.train_on_validation else "none"
         blocks.insert(1, Missing(f"There are no curves of validation images: {why}."))
-    return Section("training", TITLE, "1904.13078, equation 6", reading, tuple(blocks))
+    return Section("training", TITLE, answers, reading, tuple(blocks))
+
+
+def _heads(row):
+    """The names of the heads that a row of the history is about."""
+    return [name.removesuffix("_accuracy") for name in row if name.endswith("_accuracy") and name[:4] != "val_"]
+
+
+def _terms(row):
+    """{column of the history: what it is}: the loss, and the terms that it is the sum of."""
+    names = [name.removesuffix("_loss") for name in row if name.endswith("_loss") and name[:4] != "val_"]
+    heads = _heads(row)
+    titles = {name: wording.head(name) if name in heads else _TERMS.get(name, name.replace("_", " ")) for name in names}
+    return {"loss": "all terms together"} | {f"{name}_loss": title for name, title in titles.items()}
 
 
 def _kept(run):
@@ -57,7 +66,7 @@ def _state(run):
 
 
 def _losses(history):
-    terms = {name: title for name, title in TERMS.items() if name in history[0]}
+    terms = _terms(history[0])
     rows = -(-len(terms) // 2)
     canvas, grid = figures.canvas(6.4, 1.7 * rows + 0.3, nrows=rows, ncols=2, squeeze=False)
     for axes in grid.flat[len(terms) :]:
@@ -77,9 +86,10 @@ def _losses(history):
     )
 
 
-def _accuracy(history):
+def _accuracy(run):
+    history, exclusive = run.history, run.targets is not None and run.targets.exclusive
     canvas, (left, right) = figures.canvas(6.4, 2.2, ncols=2)
-    heads = {name: title for name, title in ACCURACIES.items() if name in history[0]}
+    heads = {f"{name}_accuracy": wording.head(name, exclusive) for name in _heads(history[0])}
     for (name, title), color in zip(heads.items(), figures.COLORS, strict=False):
         _curve(left, history, name, color, title, scale=100)
     left.set_title("accuracy, %")
@@ -93,7 +103,8 @@ def _accuracy(history):
     return Figure(
         "training-accuracy",
         figures.svg(canvas, "training-accuracy"),
-        "Mean accuracy over attributes, training (solid) and validation (dashed), and the learning rate.",
+        f"{'Top-1 accuracy' if exclusive else 'Mean accuracy over attributes'}, training (solid) and validation "
+        "(dashed), and the learning rate.",
         f"After {len(history)} epochs, on training images: {final}.",
     )
 
@@ -110,20 +121,17 @@ def _curve(axes, history, name, color, label=None, scale=1):
 
 def _table(run):
     row, loss = _kept(run), run.config.loss
-    weights = {
-        "attribute_loss": loss.alpha,
-        "multi_label_loss": loss.beta,
-        "reconstruction_loss": loss.gamma,
-        "mask_loss": loss.lambda_,
-        "localisation_loss": loss.localisation,
-    }
+    keys = {f"{name}_loss": key for name, key in loss.WEIGHTS.items()}
     return Table(
         "training-terms",
         f"The terms of the loss in epoch {row['epoch']:.0f}, with their weights.",
         (Column("term"), Column("weight"), Column("training", "number", 4), Column("validation", "number", 4)),
         tuple(
-            (title, f"{weights[name]:g}" if name in weights else None, row[name], row.get(f"val_{name}"))
-            for name, title in TERMS.items()
-            if name in row
+            (title, _weight(loss, keys[name]) if name in keys else None, row[name], row.get(f"val_{name}"))
+            for name, title in _terms(row).items()
         ),
     )
+
+
+def _weight(loss, key):
+    return f"{key.rstrip('_')} = {getattr(loss, key):g}"

@@ -55,7 +55,7 @@ def _curves(found, masks):
         curves.plot(found.arrays["mask"], curve, dash, color=color, label=f"({a:g}, {b:g})")
     identity = "({:g}, {:g}), no transformation".format(*pairs[0])
     curves.plot(found.arrays["mask"], found.arrays["curves"][0], color=figures.INK, linewidth=2, label=identity)
-    offset = found.values["mask_offset"]
+    offset = found.values["offset"]
     curves.set_ylabel("T(m) = 1 + f(m)" if offset else "T(m) = f(m)")
     canvas.legend(*curves.get_legend_handles_labels(), loc="outside right upper", title="(a, b)")
     shares = _shares(masks)

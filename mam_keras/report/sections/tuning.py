@@ -1,18 +1,12 @@
 """What a search found, where this run is one of its trials: the objective and what it is traded for, side by side."""
 
 from mam_keras.report import figures, wording
-from mam_keras.report.blocks import Column, Estimate, Figure, Missing, Paragraph, Section, Table
+from mam_keras.report.blocks import Column, Figure, Missing, Paragraph, Section, Table
+from mam_keras.report.headlines import column, shown
+from mam_keras.statistics import Estimate
 
 NEEDS = ()
 TITLE = "Search for lambda"
-MEASURES = {  # of tuning.json: (what it is, shown as, digits)
-    "balanced_accuracy": ("balanced accuracy", "percent", 1),
-    "accuracy": ("accuracy", "percent", 1),
-    "noise_robustness": ("balanced accuracy under noise", "percent", 1),
-    "localisation": ("localisation (1 is chance)", "number", 2),
-    "mask_mean": ("mean mask value", "number", 3),
-    "mask_near_zero": ("mask values under 0.1", "percent", 1),
-}
 PAPERS = {"loss.lambda": 1e-5}  # what 1904.13078 prints
 
 
@@ -29,14 +23,15 @@ def section(run, others):
         return Section("tuning", TITLE, "", reading, (Paragraph(how),))
     trials = [trial for trial in found["trials"] if trial["failed"] is None]
     best = next(trial for trial in trials if trial["number"] == found["best"])
-    shown = {name: how for name, how in MEASURES.items() if any(t["measures"][name] is not None for t in trials)}
+    measured = [name for name in best["measures"] if any(t["measures"][name] is not None for t in trials)]
+    drawn = {name: column(name) for name in measured if column(name).kind != "integer"}
     blocks = [Paragraph(_how(found, trials))]
-    blocks += [_figure(found, trials, best, key, shown) for key in found["space"]]
-    missing = [title for name, (title, *_) in MEASURES.items() if name not in shown]
+    blocks += [_figure(found, trials, best, key, drawn) for key in found["space"]]
+    missing = [column(name).title for name in best["measures"] if name not in measured]
     if missing:
         blocks.append(Missing(f"These runs have no {', and no '.join(missing)}."))
-    blocks.append(_table(found, shown))
-    return Section("tuning", TITLE, "", reading, tuple(blocks), tuple(_summary(found, trials, best, shown)))
+    blocks.append(_table(found, measured))
+    return Section("tuning", TITLE, "", reading, tuple(blocks), tuple(_summary(found, trials, best, drawn)))
 
 
 def _how(found, trials):
@@ -50,24 +45,25 @@ def _how(found, trials):
     return (
         f"{wording.count(len(found['trials']), 'trial')} of {epochs} epochs"
         f"{f', {failed} of which failed' if failed else ''}; searched: {space}; chosen by the {found['oracle']} oracle "
-        f"of Keras Tuner to raise {MEASURES[found['objective']][0]} on validation. The best is trial {found['best']}."
+        f"of Keras Tuner to raise {column(found['objective']).title} on validation. The best is trial {found['best']}."
     )
 
 
-def _figure(found, trials, best, key, shown):
-    rows = -(-len(shown) // 2)
+def _figure(found, trials, best, key, drawn):
+    """`drawn`: {measure: `Column`}."""
+    rows = -(-len(drawn) // 2)
     canvas, grid = figures.canvas(7.0, 1.6 * rows + 0.4, nrows=rows, ncols=2, squeeze=False, sharex=True)
     there, papers = found["space"][key], PAPERS.get(key)
-    drawn = papers is not None and there["low"] <= papers <= there["high"]
-    for axes in grid.flat[len(shown) :]:
+    marked = papers is not None and there["low"] <= papers <= there["high"]
+    for axes in grid.flat[len(drawn) :]:
         axes.set_axis_off()
-    for axes, (name, (title, kind, _)) in zip(grid.flat, shown.items(), strict=False):
-        percent, chosen = kind == "percent", name == found["objective"]
+    for axes, (name, how) in zip(grid.flat, drawn.items(), strict=False):
+        percent, chosen = how.kind == "percent", name == found["objective"]
         _points(axes, trials, best, key, name, 100 if percent else 1)
-        axes.set_title(f"{title}{', %' if percent else ''}{' (objective)' if chosen else ''}", fontsize=9)
+        axes.set_title(f"{how.title}{', %' if percent else ''}{' (objective)' if chosen else ''}", fontsize=9)
         axes.set_xscale(there["scale"])
         axes.set_xlim(*_limits(there))
-        if drawn:
+        if marked:
             axes.axvline(papers, color=figures.INK, linewidth=0.6, linestyle=":")
         if chosen:
             failed = [trial["values"][key] for trial in found["trials"] if trial["failed"]]
@@ -77,14 +73,14 @@ def _figure(found, trials, best, key, shown):
     caption = f"The measures of every trial on validation, against {key}."
     if any(trial["intervals"] for trial in trials):
         caption += " Bars are 95 % intervals over the images, not over training."
-    if drawn:
+    if marked:
         caption += " The dotted line is the papers' value."
     if len(trials) < len(found["trials"]):
         caption += " Crosses are trials that failed."
     if len({trial["epochs"] for trial in trials}) > 1:
         caption += " Open dots are shorter trials."
     name = f"tuning-{list(found['space']).index(key) + 1}"
-    return Figure(name, figures.svg(canvas, name), caption, _alternative(trials, best, key, shown))
+    return Figure(name, figures.svg(canvas, name), caption, _alternative(trials, best, key, drawn))
 
 
 def _points(axes, trials, best, key, name, scale):
@@ -106,10 +102,8 @@ def _points(axes, trials, best, key, name, scale):
         axes.plot(best["values"][key], value, "o", color=ring, markersize=9, markerfacecolor="none")
 
 
-def _alternative(trials, best, key, shown):
-    values = ", ".join(
-        f"{title} {_shown(best['measures'][name], kind, digits)}" for name, (title, kind, digits) in shown.items()
-    )
+def _alternative(trials, best, key, drawn):
+    values = ", ".join(f"{how.title} {shown(name, best['measures'][name])}" for name, how in drawn.items())
     return f"{wording.count(len(trials), 'trial')}. At the best, {key} {best['values'][key]:.3g}: {values}."
 
 
@@ -121,21 +115,20 @@ def _limits(there):
     return low - 0.03 * (high - low), high + 0.03 * (high - low)
 
 
-def _table(found, shown):
+def _table(found, measured):
     columns = [
         Column("trial", "integer"),
         *(Column(key, "significant", 3) for key in found["space"]),
         Column("epochs", "integer"),
+        *map(column, measured),
+        Column("outcome"),
     ]
-    columns += [Column(title, kind, digits) for title, kind, digits in shown.values()]
-    columns += [Column("attributes localised", "integer"), Column("outcome")]
     rows = [
         (
             trial["number"],
             *(trial["values"][key] for key in found["space"]),
             trial["epochs"],
-            *(_cell(trial, name) for name in shown),
-            trial["measures"]["localised"],
+            *(_cell(trial, name) for name in measured),
             _outcome(trial, found["best"]),
         )
         for trial in found["trials"]
@@ -159,44 +152,37 @@ def _outcome(trial, best):
 
 
 def _cell(trial, name):
-    value, interval = trial["measures"][name], trial["intervals"].get(name)
+    value, interval = trial["measures"].get(name), trial["intervals"].get(name)
     return Estimate(value, *interval) if value is not None and interval else value
 
 
-def _summary(found, trials, best, shown):
+def _summary(found, trials, best, drawn):
     objective = found["objective"]
-    title, kind, digits = MEASURES[objective]
     at = ", ".join(f"{key} {value:.3g}" for key, value in best["values"].items())
     sentence = (
-        f"Of {wording.count(len(trials), 'trial')} of the search, the highest {title} on validation is "
-        f"{_shown(best['measures'][objective], kind, digits)}, at {at}"
+        f"Of {wording.count(len(trials), 'trial')} of the search, the highest {column(objective).title} on validation "
+        f"is {shown(objective, best['measures'][objective])}, at {at}"
     )
     others = [trial["measures"][objective] for trial in trials if trial is not best]
     if others and (interval := best["intervals"].get(objective)):
-        low, high = (_shown(end, kind, digits) for end in interval)
+        low, high = (shown(objective, end) for end in interval)
         within = sum(value >= interval[0] for value in others)
         lie = "lies" if within == 1 else "lie"
         sentence += f" (95 % interval {low} to {high}); {within} of the other {len(others)} {lie} within that interval"
     yield sentence + "."
     longest = [trial for trial in trials if trial["epochs"] == max(trial["epochs"] for trial in trials)]
     if len(longest) > 1 and len(found["space"]) == 1:
-        yield _trade(longest, *found["space"], shown)
+        yield _trade(longest, *found["space"], drawn)
 
 
-def _trade(trials, key, shown):
+def _trade(trials, key, drawn):
     """What changes from one end of the only setting that does to the other."""
     lowest, highest = (choose(trials, key=lambda trial: trial["values"][key]) for choose in (min, max))
     both = {
-        title: " and ".join(_shown(trial["measures"][name], kind, digits) for trial in (lowest, highest))
-        for name, (title, kind, digits) in shown.items()
+        how.title: " and ".join(shown(name, trial["measures"][name]) for trial in (lowest, highest))
+        for name, how in drawn.items()
     }
     return (
         f"At the lowest and the highest {key} tried, {lowest['values'][key]:.3g} and {highest['values'][key]:.3g}: "
         f"{', '.join(f'{title} {values}' for title, values in both.items())}."
     )
-
-
-def _shown(value, kind, digits):
-    if value is None:
-        return "undefined"
-    return f"{100 * value:.{digits}f} %" if kind == "percent" else f"{value:.{digits}f}"

@@ -62,11 +62,16 @@ class Explorer {
     this.find = (selector) => place.querySelector(selector);
     this.all = (selector) => [...place.querySelectorAll(selector)];
     const data = JSON.parse(this.find("script").textContent);
-    this.grid = data.grid;
-    this.looks = data.looks;
+    Object.assign(this, data); // exclusive, heads, grid, maps, looks
     this.pictures = this.all(".images img");
     this.pairs = this.all(".pairs span").map((span) => span.textContent);
-    this.attributes = this.all("option").map((option) => option.textContent);
+    this.targets = this.all("[name=target] option").map((option) => option.textContent);
+    let start = 0;
+    for (const map of this.maps) {
+      map.start = start;
+      start += map.size.reduce((product, length) => product * length);
+    }
+    this.maskStart = start;
     this.unpacked = new Map();
     this.form = this.find("form");
     const having = this.looks.findIndex((look) => look.labels?.[0]);
@@ -77,7 +82,7 @@ class Explorer {
   }
 
   chosen(name) {
-    return Number(this.form.elements[name].value);
+    return Number(this.form.elements[name]?.value ?? 0);
   }
 
   unpack(image) {
@@ -93,73 +98,111 @@ class Explorer {
     const image = this.chosen("image");
     const [bytes] = await Promise.all([this.unpack(image), this.pictures[image].decode()]);
     if (image !== this.chosen("image")) return; // another was chosen meanwhile, and draws itself
-    const attribute = this.chosen("attribute");
-    const pair = this.chosen("pair");
+    const [target, pair, place] = ["target", "pair", "map"].map((name) => this.chosen(name));
     const look = this.looks[image];
-    const positions = this.grid[0] * this.grid[1];
     const picture = this.pictures[image];
 
-    const top = Math.max(...look.scales[attribute]);
-    const maps = this.pairs.map((_, index) => {
-      const start = (attribute * this.pairs.length + index) * positions;
-      return new Int8Array(bytes, start, positions);
-    });
-    const draw = (canvas, index, opacity) => {
-      const strength = (opacity * look.scales[attribute][index]) / LEVELS / atLeast(top);
-      overlay(canvas, picture, Math.min(1, 2 * opacity), this.grid, (position) => {
-        const value = maps[index][position];
+    const map = this.maps[place];
+    const [targets, variants, ...size] = map.size;
+    const positions = size[0] * size[1];
+    const paired = variants > 1; // else the map is that of training, whatever the pair
+    const row = targets > 1 ? target : 0; // one map may serve all
+    const scales = look.scales[place][row];
+    const top = Math.max(...scales);
+    const values = scales.map(
+      (_, variant) => new Int8Array(bytes, map.start + (row * variants + variant) * positions, positions),
+    );
+    const draw = (canvas, variant, opacity) => {
+      const strength = (opacity * scales[variant]) / LEVELS / atLeast(top);
+      overlay(canvas, picture, Math.min(1, 2 * opacity), size, (position) => {
+        const value = values[variant][position];
         return [...(value < 0 ? AGAINST : FOR), 255 * strength * Math.abs(value)];
       });
     };
     const large = this.find(".map");
-    draw(large, pair, this.chosen("opacity") / 100);
-    this.all(".pairs canvas").forEach((canvas, index) => draw(canvas, index, 0.9));
-    this.all(".pairs output").forEach((output, index) => {
-      output.textContent = percent(look.probabilities[attribute][index]);
+    const variant = paired ? pair : 0;
+    draw(large, variant, this.chosen("opacity") / 100);
+    this.all(".pairs canvas").forEach((canvas, index) => {
+      canvas.hidden = !paired;
+      if (paired) draw(canvas, index, 0.9);
     });
-    this.find(".low").textContent = signed(-top);
-    this.find(".high").textContent = signed(top);
-    large.setAttribute("aria-label", this.describe(maps[pair], look.scales[attribute][pair]));
-    this.answer(look, attribute, pair);
-    const start = this.attributes.length * this.pairs.length * positions;
-    const shown = look.highest[attribute].length;
-    this.channels(look, attribute, picture, (index) => {
-      return new Uint8Array(bytes, start + (attribute * shown + index) * positions, positions);
+    this.all(".pairs output").forEach((output, index) => {
+      output.textContent = percent(look.probabilities[target][index]);
+    });
+    this.scale(map, paired, top);
+    const yes = look.answers[target][pair];
+    const lowest = map.signed && !yes;
+    large.setAttribute("aria-label", this.describe(map, values[variant], scales[variant], lowest));
+    this.answer(look, target, pair, map, yes);
+    const masks = look.highest[target].length;
+    const mask = this.grid[0] * this.grid[1];
+    this.channels(look, target, picture, (index) => {
+      return new Uint8Array(bytes, this.maskStart + (target * masks + index) * mask, mask);
     });
     this.all(".images label").forEach((label, index) => {
-      label.classList.toggle("has", Boolean(this.looks[index].labels?.[attribute]));
+      label.classList.toggle("has", Boolean(this.looks[index].labels?.[target]));
     });
   }
 
-  describe(map, scale) {
-    const highest = map.reduce((best, value, position) => (value > map[best] ? position : best), 0);
-    const [row, column] = [Math.floor(highest / this.grid[1]) + 1, (highest % this.grid[1]) + 1];
-    const value = signed((map[highest] * scale) / LEVELS);
-    return `The map over the image: highest in row ${row}, column ${column} of ${this.grid.join(" x ")}, ${value}.`;
+  scale(map, paired, top) {
+    this.find(".scale").classList.toggle("signed", map.signed);
+    this.find(".low").textContent = map.signed ? `${signed(-top)} against` : "";
+    this.find(".high").textContent = map.signed ? `${signed(top)} for` : signed(top).replace("+", "");
+    const what = this.exclusive ? "class" : "attribute";
+    const all = map.size[0] === 1 && this.targets.length > 1;
+    const texts = [
+      `${map.title}.`,
+      map.note,
+      all ? `One map for all ${this.targets.length}, whichever is chosen.` : "",
+      map.signed ? `Blue speaks for the ${what}, orange against it.` : "It has no sign: the bluer, the higher.",
+      paired ? "Colours are scaled to the strongest position under any of the pairs shown." : "",
+      !paired && this.pairs.length ? "It is the map of training: a pair does not change it." : "",
+    ];
+    this.find(".about").textContent = texts.filter(Boolean).join(" ");
   }
 
-  answer(look, attribute, pair) {
-    this.find(".what").textContent = `${this.attributes[attribute]}, ${look.title}`;
-    const label = look.labels === null ? "none given" : look.labels[attribute] ? "yes" : "no";
+  describe(map, values, scale, lowest) {
+    const further = (value, best) => (lowest ? value < best : value > best);
+    const place = values.reduce((best, value, position) => (further(value, values[best]) ? position : best), 0);
+    const [height, width] = map.size.slice(2);
+    const where = `row ${Math.floor(place / width) + 1}, column ${(place % width) + 1} of ${height} x ${width}`;
+    return `${map.title} over the image: ${lowest ? "lowest" : "highest"} in ${where}, ${signed((values[place] * scale) / LEVELS)}.`;
+  }
+
+  answer(look, target, pair, map, yes) {
+    this.find(".what").textContent = `${this.targets[target]}, ${look.title}`;
+    const label = look.labels === null ? "none given" : { true: "yes", false: "no", null: "not known" }[look.labels[target]];
     const found = [["Label", label]];
-    this.pairs.forEach((name, index) => {
-      const head = index === 0 ? "Attribute head" : `Attribute head at ${name}`;
-      if (index === 0 || index === pair) found.push([head, percent(look.probabilities[attribute][index])]);
+    [0, pair].filter((index, place) => place === 0 || index > 0).forEach((index) => {
+      const head = index === 0 ? this.heads[0] : `${this.heads[0]} at ${this.pairs[index]}`;
+      found.push([head, percent(look.probabilities[target][index])]);
     });
-    if (look.multi_label !== null) found.push(["Multi-label head", percent(look.multi_label[attribute])]);
+    look.others.forEach((probabilities, index) => found.push([this.heads[1 + index], percent(probabilities[target])]));
+    const answered = this.exclusive ? this.targets[look.answers.findIndex((answers) => answers[pair])] : yes ? "yes" : "no";
+    found.push([pair ? `Answer at ${this.pairs[pair]}` : "Answer", answered]);
     const cells = found.flatMap((texts) =>
       texts.map((text, index) => Object.assign(document.createElement(index ? "dd" : "dt"), { textContent: text })),
     );
     this.find(".answer dl").replaceChildren(...cells);
+    this.find(".speaks").textContent = this.speaks(map, yes);
   }
 
-  channels(look, attribute, picture, mask) {
-    const shares = look.shares[attribute];
-    const highest = look.highest[attribute].map((value) => (value < 0.01 ? "<0.01" : value.toFixed(2)));
-    const items = look.channels[attribute].map((channel, index) => {
+  // What of a map speaks for the answer that is given.
+  speaks(map, yes) {
+    const no = this.exclusive ? "that it is not this class" : "\u201cno\u201d";
+    if (map.signed) {
+      return yes ? "The answer is yes: blue is what speaks for it." : `The answer is no: orange is what speaks for ${no}.`;
+    }
+    return yes ? "" : `The answer is no, and a map without a sign has nothing that speaks for ${no}: there is no map of it.`;
+  }
+
+  channels(look, target, picture, mask) {
+    const shares = look.shares[target];
+    const highest = look.highest[target].map((value) => (value < 0.01 ? "<0.01" : value.toFixed(2)));
+    const items = look.channels[target].map((channel, index) => {
       return { text: `Channel ${channel}: ${percent(shares[index])} of the importance` };
     });
-    if (highest.length === items.length) {
+    if (highest.length && highest.length === items.length) {
       items.forEach((item, index) => Object.assign(item, { index, text: `${item.text}, mask up to ${highest[index]}` }));
     } else if (highest.length) {
       items.unshift({ index: 0, text: `The mask that all channels share, up to ${highest[0]}` });
@@ -176,7 +219,7 @@ class Explorer {
       return item;
     });
     this.find(".channels ul").replaceChildren(...list);
-    this.find(".channels").hidden = false;
+    this.find(".channels").hidden = !list.length;
   }
 }
 

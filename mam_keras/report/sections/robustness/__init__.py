@@ -45,7 +45,7 @@ def _reading(view):
             "information). "
         )
     return text + (
-        "Near the majority class accuracy says nothing; balanced accuracy (50 % = guessing) and average precision do. "
+        "Near the majority class accuracy says nothing; balanced accuracy and average precision do. "
         "One training run is one seed: intervals cover the images, not training."
     )
 
@@ -53,9 +53,9 @@ def _reading(view):
 def _what_is_missing(view):
     reason = view.values["not_chosen"]
     if reason is not None:
-        yield Missing(f"No best pair, no offsets, no automatic choice: {reason}, so nothing can be chosen on them.")
+        yield Missing(f"No best pair, no offsets, no automatic choice: {reason}.")
     if not view.pairs:
-        yield Missing("No pairs (a, b): the attribute heads have no masks, or no pair but the identity is configured.")
+        yield Missing("No pairs (a, b): the network has no masks, or no pair but the identity is configured.")
     if "adapted" not in view.kinds:
         yield Missing("No batch statistics as a control: the network has no batch normalisation.")
 
@@ -71,8 +71,9 @@ def _summary(view):
     known = view.sigmas[0] == 0 and not np.isnan(clean).any()
     before = ", from {:.1f} and {:.1f} without noise".format(*clean) if known else ""
     yield (
-        f"Under Gaussian noise of sigma {sigma:g} the attribute heads keep {wording.percent(accuracy)} accuracy "
-        f"(majority class: {100 * guess:.1f}) and {wording.percent(balanced)} balanced accuracy{before}."
+        f"Under Gaussian noise of sigma {sigma:g} the answers keep {wording.percent(accuracy)} "
+        f"{view.metrics['accuracy']} (majority class: {100 * guess:.1f}) and {wording.percent(balanced)} balanced "
+        f"accuracy{before}."
     )
     if "adapted" in view.kinds:
         gain = view.estimate("balanced_accuracy.gain", typical, view.kinds["adapted"])
@@ -102,7 +103,7 @@ def _verdict(view, spoiled):
     metric = "balanced_accuracy"
     gains = {index: view.best_gain(metric, index) for index in spoiled}
     beyond = [view.estimate(f"{metric}.over_control", index) for index in spoiled]
-    helps = sum(wording.differs(one) and one.value > 0 for one in gains.values())
+    helps = sum(one.measurable and one.value > 0 for one in gains.values())
     text = (
         f"At {helps} of {wording.count(len(spoiled), 'noise level')} the pair (a, b) chosen on validation has a "
         "measurably higher balanced accuracy than no transformation"
@@ -119,7 +120,7 @@ def _verdict(view, spoiled):
 
 def _against_the_control(differences):
     """How often something is measurably better than the best control: `Estimate`s of the differences, in words."""
-    wins, loses = (sum(wording.differs(one) and sign * one.value > 0 for one in differences) for sign in (1, -1))
+    wins, loses = (sum(one.measurable and sign * one.value > 0 for one in differences) for sign in (1, -1))
     if wins == len(differences):
         return "against the best control it is ahead at all of them"
     if wins:

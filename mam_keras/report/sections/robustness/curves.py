@@ -4,13 +4,13 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from mam_keras.analysis.corruptions import CORRUPTIONS
+from mam_keras.predictions import title
 from mam_keras.report import figures
 from mam_keras.report.blocks import Figure
-from mam_keras.report.sections.robustness.view import METRICS
 
 GUESSING = (
-    "Dotted: guessing, which is always answering the majority class of training; for balanced accuracy 50 %, for "
-    "average precision the share of positive images."
+    "Dotted: guessing, which is always answering the majority class of training; for average precision the share of "
+    "positive images."
 )
 DRAWN, ACROSS = 40, 8  # attributes that get a small curve of their own
 _DASHES = ("-", "--", ":", "-.")  # of the values of a; beyond them again from the first
@@ -23,14 +23,13 @@ _LINES = {
     "unmasked": ("a = 0", figures.COLORS[2], "--"),
     "adapted": ("batch statistics", figures.COLORS[4], "--"),
     "adapted_offset": ("batch statistics with offsets", figures.COLORS[4], "-."),
-    "multi_label": ("multi-label head", figures.COLORS[6], ":"),
 }
 
 
 def overview(view):
     with figures.style():
         canvas, axes = figures.canvas(7.2, 3.6, ncols=3)
-        for one, (metric, title) in zip(axes, METRICS.items(), strict=True):
+        for one, (metric, title) in zip(axes, view.metrics.items(), strict=True):
             _lines(one, view.sigmas, view, metric, view.noise)
             _guess(one, view, metric)
             one.set_title(f"{title}, %")
@@ -42,12 +41,12 @@ def overview(view):
         "Means over the attributes under Gaussian noise on the prepared image; lines that are drawn through have 95 % "
         "intervals, dashed ones are controls. Sigma is the standard deviation, where black is 0 and white is 1. "
         f"{GUESSING}",
-        "; ".join(_in_words(view, metric, view.noise) for metric in METRICS) + ".",
+        "; ".join(_in_words(view, metric, view.noise) for metric in view.metrics) + ".",
     )
 
 
 def _in_words(view, metric, conditions):
-    return f"{METRICS[metric].capitalize()} of the identity: " + ", ".join(
+    return f"{view.metrics[metric].capitalize()} of the identity: " + ", ".join(
         f"{view.curve(metric, 0, [index])[0, 0]:.1f} % at {view.conditions[index][1]:g}" for index in conditions
     )
 
@@ -56,7 +55,7 @@ def pairs(view):
     """All pairs together, as in the paper: colour by b, dashes by a."""
     with figures.style():
         canvas, axes = figures.canvas(7.2, 3.3, ncols=3)
-        for one, (metric, title) in zip(axes, METRICS.items(), strict=True):
+        for one, (metric, title) in zip(axes, view.metrics.items(), strict=True):
             one.plot(view.sigmas, view.curve(metric, 0, view.noise)[0], color=figures.INK, linewidth=2)
             for index in view.pairs:
                 color, dash = _look(view, index)
@@ -80,9 +79,9 @@ def gains(view):
     """What each pair changes, in points: a row for each metric, a panel for each b, dashes by a."""
     with figures.style():
         canvas, axes = figures.canvas(
-            7.2, 5.2, nrows=len(METRICS), ncols=len(view.bends), sharex=True, sharey="row", squeeze=False
+            7.2, 5.2, nrows=len(view.metrics), ncols=len(view.bends), sharex=True, sharey="row", squeeze=False
         )
-        for row, (metric, title) in zip(axes, METRICS.items(), strict=True):
+        for row, (metric, title) in zip(axes, view.metrics.items(), strict=True):
             row[0].set_ylabel(title)
             for one, b in zip(row, view.bends, strict=True):
                 one.axhline(0, color=figures.INK, linewidth=0.8)
@@ -98,7 +97,7 @@ def gains(view):
         canvas.legend(entries.values(), entries, loc="outside lower center", ncols=5)
     most = (
         f"{title}: {view.name(index)} gains most, {100 * gain:+.1f} points"
-        for metric, title in METRICS.items()
+        for metric, title in view.metrics.items()
         for index, gain in [max(_means_of_gains(view, metric).items(), key=lambda item: np.nan_to_num(item[1]))]
     )
     return Figure(
@@ -122,9 +121,9 @@ def attributes(view):
         best, control = (view.arrays[f"{metric}.{which}"][view.noise] for which in ("best", "control"))
         lines |= {"best pair": (best, figures.COLORS[0], "-")} if view.pairs else {}
         lines |= {"best control": (control, figures.COLORS[1], "--")}
-    shown = min(DRAWN, len(names))
+    shown, guess = min(DRAWN, len(names)), 100 * (view.values["guess"][metric] or 0)
     across = min(ACROSS, shown)
-    bottom, end = float(np.nanmin(values, initial=48)) - 2, max(view.sigmas) or 1
+    bottom, end = float(np.nanmin(values, initial=guess - 2)) - 2, max(view.sigmas) or 1
     with figures.style():
         canvas, grid = figures.canvas(
             0.85 * across + 0.3, 0.4 + 0.8 * -(-shown // across), nrows=-(-shown // across), ncols=across, squeeze=False
@@ -132,7 +131,7 @@ def attributes(view):
         for axes in grid.flat:
             axes.set_axis_off()
         for k, axes in enumerate(grid.flat[:shown]):
-            axes.plot((0, end), (50, 50), ":", color=figures.INK, linewidth=0.5)
+            axes.plot((0, end), (guess, guess), ":", color=figures.INK, linewidth=0.5)
             for label, (variants, color, dash) in lines.items():
                 curve = values[range(len(view.noise)), variants, k]
                 mark = "." if len(curve) == 1 else None
@@ -140,12 +139,13 @@ def attributes(view):
             axes.set(xlim=(-0.03 * end, 1.03 * end), ylim=(bottom, 101))
             axes.set_title(figures.short(names[k], 17), fontsize=6, pad=2, parse_math=False)
         canvas.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=7)
+    what = "Recall of each class" if view.values["exclusive"] else "Balanced accuracy of each attribute"
     part = "" if len(names) <= DRAWN else f" The first {DRAWN} of {len(names)}."
     return Figure(
         "robustness-attributes",
         figures.svg(canvas, "robustness-attributes"),
-        f"Balanced accuracy of each attribute ({bottom:.0f} to 101 %, upwards; dotted: 50 %, guessing) over sigma (0 "
-        f"to {end:g}). Pair and control are those that are best in the mean over attributes.{part}",
+        f"{what} ({bottom:.0f} to 101 %, upwards; dotted: {guess:.0f} %, guessing) over "
+        f"sigma (0 to {end:g}). Pair and control are those that are best in the mean over attributes.{part}",
         f"{shown} small diagrams.",
     )
 
@@ -181,8 +181,9 @@ def _lines(axes, places, view, metric, conditions):
     variants_of = dict(view.kinds)
     if view.chosen and view.pairs:
         variants_of["best"] = view.arrays[f"{metric}.best"]
-    for key in [key for key in _LINES if key in variants_of]:
-        label, color, dash = _LINES[key]
+    looks = _LINES | {head: (title(head), figures.COLORS[6], ":") for head in view.heads}
+    for key in [key for key in looks if key in variants_of]:
+        label, color, dash = looks[key]
         value, *ends = view.curve(metric, variants_of[key], conditions)
         _draw(axes, places, (value, *(ends if dash == "-" else np.full((2, len(value)), np.nan))), color, dash, label)
 

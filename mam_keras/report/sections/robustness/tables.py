@@ -3,7 +3,6 @@
 from mam_keras.analysis.corruptions import CORRUPTIONS
 from mam_keras.report import wording
 from mam_keras.report.blocks import Column, Table
-from mam_keras.report.sections.robustness.view import METRICS
 
 # How a gain is made: what was chosen, and the differences that are all of it, its offsets, its transformation
 _PARTS = {
@@ -73,7 +72,7 @@ def chosen_on_validation(view, conditions, name, caption):
         return view.arrays[f"{metric}.control"][index]
 
     cells = [
-        (Column("metric"), lambda metric, index: METRICS[metric]),
+        (Column("metric"), lambda metric, index: view.metrics[metric]),
         (Column("corruption"), lambda metric, index: CORRUPTIONS[view.conditions[index][0]].title),
         (Column("severity", "number", 3), lambda metric, index: view.conditions[index][1]),
         (Column("guessing", "percent"), lambda metric, index: view.values["guess"][metric]),
@@ -104,7 +103,7 @@ def chosen_on_validation(view, conditions, name, caption):
     if conditions == view.noise:
         del cells[1]
     columns, values = zip(*cells, strict=True)
-    rows = tuple(tuple(value(metric, index) for value in values) for metric in METRICS for index in conditions)
+    rows = tuple(tuple(value(metric, index) for value in values) for metric in view.metrics for index in conditions)
     counts = view.values["resamples"]
     note = (
         "Pair (the identity is among them) and control are chosen by the same metric on "

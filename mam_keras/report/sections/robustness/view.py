@@ -3,8 +3,8 @@
 import numpy as np
 
 from mam_keras.analysis.corruptions import CORRUPTIONS
-from mam_keras.evaluation import HEADS
-from mam_keras.report.blocks import Estimate
+from mam_keras.predictions import title
+from mam_keras.statistics import Estimate
 
 METRICS = {
     "accuracy": "accuracy",
@@ -18,14 +18,15 @@ NAMES = {
     "unmasked_offset": "a = 0 with offset",
     "adapted": "batch statistics",
     "adapted_offset": "batch statistics with offset",
-    "multi_label": HEADS["multi_label"],
 }
+_CHOSEN = ("pair", "pair_offset", "automatic", "automatic_offset")
 
 
 class View:
     """The result, by names.
 
     Attributes:
+        metrics: {metric: what it is called}.
         kinds: {kind: index of the variant}, of kinds that are there once.
         pairs: indices of the variants with a pair of `analysis.pairs`, the identity left out.
         bends, scales: the values of b and of a among them.
@@ -33,10 +34,12 @@ class View:
         noise: the conditions of Gaussian noise, by rising sigma.
         sigmas: theirs.
         others: names of the other corruptions.
+        heads: names of the further heads among the kinds.
     """
 
     def __init__(self, found):
         self.values, self.arrays = found.values, found.arrays
+        self.metrics = METRICS | ({"accuracy": "top-1 accuracy"} if found.values["exclusive"] else {})
         self.variants, self.conditions = found.values["variants"], found.values["conditions"]
         self.kinds = {variant["kind"]: index for index, variant in enumerate(self.variants)}
         self.pairs = [index for index, variant in enumerate(self.variants) if variant["kind"] == "pair"]
@@ -45,6 +48,7 @@ class View:
         self.noise = sorted(self.of("noise"), key=lambda index: self.conditions[index][1])
         self.sigmas = [self.conditions[index][1] for index in self.noise]
         self.others = [name for name in CORRUPTIONS if name != "noise" and self.of(name)]
+        self.heads = [kind for kind in self.kinds if kind not in (*NAMES, *_CHOSEN)]
 
     def of(self, corruption):
         """The conditions of a corruption."""
@@ -52,7 +56,9 @@ class View:
 
     def name(self, variant):
         one = self.variants[variant]
-        return f"({one['a']:g}, {one['b']:g})" if one["kind"] == "pair" else NAMES[one["kind"]]
+        if one["kind"] == "pair":
+            return f"({one['a']:g}, {one['b']:g})"
+        return NAMES.get(one["kind"]) or title(one["kind"])
 
     def curve(self, metric, variants, conditions):
         """In percent: value and ends of the interval (3, conditions) of the variant named for every condition."""
