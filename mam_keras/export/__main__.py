@@ -20,12 +20,12 @@ def main():
         raise UserError(
             f"{directory.path}: expected the directory of a finished run. Received: no evaluation.json in it"
         )
-    settings = config.load(directory.config)
+    config.load(directory.config)  # a mistake in it is told before TensorFlow is imported
 
     command_line.import_tensorflow()
     from mam_keras.export.run import run
 
-    run(settings, directory, arguments.out or directory.path / "saved_model")
+    run(directory, arguments.out or directory.path / "saved_model")
 
 
 if __name__ == "__main__":

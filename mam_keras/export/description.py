@@ -1,52 +1,52 @@
 """What a caller of the served model has to know: the content of `mam_keras.json`, in plain values."""
 
-import json
-
 import keras
 import tensorflow as tf
 
-from mam_keras import __version__, evaluation, thresholds
+from mam_keras import __version__, offsets, predictions
 from mam_keras.data import decoding
-from mam_keras.errors import UserError
-from mam_keras.model.pooling import Column
-from mam_keras.model.transformation import FAMILIES
 
 
-def describe(config, directory, model):
-    """Describes the model of a finished `RunDirectory`:
+def describe(run):
+    """Describes the model of a finished `TrainedRun`:
 
-        {"name": the configuration's, "versions": {PACKAGE: version},
+        {"name": the configuration's, "versions": {PACKAGE: version}, "system": name,
          "attributes": K names to display, in the order of the outputs,
+         "exclusive": whether exactly one of them holds,
          "preparation": {"image_size": S, "square": text, "resize": text, "formats": [...], "max_pixels": of an image},
+         "maps": {NAME: {"title": text, "note": what it is and what it is not, "signed": bool}} of `explain`,
          "transformation": {"family": name, "identity": [a, b]}, or null where there are no masks,
          "thresholds": {"default": 0.5, "note": text, "fitted": {OUTPUT: K numbers or nulls}, or null}}
 
     An export adds {"automatic": what `describe_rule` says, or null}.
 
-    Raises `UserError` where a file of the run is not what `fit` writes, or nothing names the attributes.
+    Raises `UserError` where a file of the run is not what `fit` writes.
     """
-    layers = {layer.name: layer for layer in model.layers}
-    outputs = {"attributes": "attribute.probabilities", "multi_label": "multi_label"}
-    heads = [head for head, layer in outputs.items() if layer in layers]
-    family = getattr(layers.get("attribute_scores"), "family", None)
+    network = run.network
+    masks = network.masks
     return {
-        "name": config.name,
+        "name": run.config.name,
         "versions": {"mam_keras": __version__, "keras": keras.__version__, "tensorflow": tf.__version__},
-        "attributes": _attributes(config, directory.evaluation, model, layers[outputs[heads[0]]].output.shape[1]),
+        "system": run.config.model.system,
+        "attributes": list(network.targets.names),
+        "exclusive": network.targets.exclusive,
         "preparation": {
-            "image_size": model.input_shape[1],
+            "image_size": network.image_size,
             "square": "the centre square, its side the shorter edge, its offset rounded down",
             "resize": "bilinear, antialiased, rounded to whole grey levels: RGB, uint8",
             "formats": list(decoding.FORMATS),
             "max_pixels": decoding.MAX_PIXELS,
         },
-        "transformation": family and {"family": family, "identity": list(FAMILIES[family].identity)},
-        "thresholds": {"default": evaluation.THRESHOLD, **_fitted(config, directory.predictions, heads)},
+        "maps": {
+            name: {"title": one.title, "note": one.note, "signed": one.signed} for name, one in network.maps.items()
+        },
+        "transformation": masks and {"family": masks.family, "identity": list(masks.identity)},
+        "thresholds": {"default": predictions.THRESHOLD, **_fitted(run)},
     }
 
 
 def describe_rule(rule):
-    """What `classify_automatic` does, from an `adaptation.Rule`: of J levels of noise, by rising sigma,
+    """What `classify_automatic` does, from an `analysis.rule.Rule`: of J levels of noise, by rising sigma,
 
     {"note": text, "sigmas": J numbers, "levels": J numbers, the estimates, "boundaries": J - 1 estimates,
      "pairs": J of [a, b], "offsets": J of K numbers, added to the logits}
@@ -63,34 +63,20 @@ def describe_rule(rule):
     }
 
 
-def _attributes(config, path, model, count):
-    """As evaluated; where there was nothing to evaluate on, as configured or as the model's outputs are called."""
-    try:
-        splits = json.loads(path.read_text(encoding="utf-8"))["splits"]
-        evaluated = [list(next(iter(split["heads"].values()))["per_attribute"]) for split in splits.values()]
-    except (OSError, ValueError, KeyError, AttributeError, StopIteration) as error:
-        raise UserError(f"{path}: expected the evaluation of a finished run. Received: {error!r}") from None
-    columns = sorted((layer for layer in model.layers if isinstance(layer, Column)), key=lambda layer: layer.index)
-    called = [layer.name for layer in columns]
-    names = next((list(found) for found in (*evaluated, config.data.attributes, called) if found), [])
-    if len(names) != count:
-        raise UserError(f"{path}: expected the names of the model's {count} attributes. Received: {len(names)}")
-    return names
-
-
-def _fitted(config, path, heads):
+def _fitted(run):
     """Thresholds under the names of the signatures' outputs, and on what they were chosen or why they were not."""
-    if config.data.train_on_validation:
+    if run.config.data.train_on_validation:
         return {"fitted": None, "note": "not fitted: the model was trained on the validation images"}
-    read = thresholds.read_validation(path, heads)
-    if read is None:
+    if run.targets.exclusive:
+        return {"fitted": None, "note": "not fitted: the most probable class is the answer"}
+    found = run.predictions("validation")
+    if found is None:
         return {"fitted": None, "note": "not fitted: the data have no validation images"}
-    labels, probabilities = read
     return {
         "fitted": {
-            "probabilities" if head == "attributes" else head: thresholds.fit(labels, values)
-            for head, values in probabilities.items()
+            "probabilities" if head == "attributes" else head: offsets.thresholds(found.labels, values, found.known)
+            for head, values in found.probabilities.items()
         },
-        "note": f"fitted on {len(labels):,} validation images, for the highest balanced accuracy of each attribute; "
+        "note": f"fitted on {len(found.ids):,} validation images, for the highest balanced accuracy of each attribute; "
         "they hold for masks that are not transformed",
     }

@@ -1,15 +1,13 @@
 """One export: loads the run's model and writes it, with all that travels with it, as the next version."""
 
 import json
-import zipfile
 
 import keras
 import tensorflow as tf
 from tqdm import tqdm
 
-import mam_keras.model  # noqa: F401 (registers the layers)
 from mam_keras import analysis
-from mam_keras.analysis import adaptation, result
+from mam_keras.analysis import result, rule
 from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.errors import UserError
 from mam_keras.export import warmup
@@ -18,32 +16,31 @@ from mam_keras.export.signatures import signatures
 from mam_keras.export.versions import next_version
 
 
-def run(config, directory, base):
+def run(directory, base):
     """Writes the model of a finished `RunDirectory` to `base`, a folder of versions, and says what it wrote."""
-    model = _load(directory.model)
-    description = describe(config, directory, model)
-    rule, reason = _rule(directory)
-    version, names = write(model, description | {"automatic": rule and describe_rule(rule)}, base, rule)
-    if "explain" not in names:
-        print("note: without attribute heads there is nothing to transform or to explain")
-    elif description["transformation"] is None:
-        print("note: these heads have no masks; a and b are taken and change nothing")
-    if rule is None:
+    trained = TrainedRun(directory.path)
+    description = describe(trained)
+    chosen, reason = _rule(trained)
+    automatic = chosen and describe_rule(chosen)
+    version, names = write(trained.network, description | {"automatic": automatic}, base, chosen)
+    if description["transformation"] is None:
+        print("note: this network has no masks that a pair (a, b) could transform")
+    if chosen is None:
         print(f"note: classify_automatic is left out: {reason}")
     print(f"Signatures: {', '.join(names)}")
     print(f"Thresholds: {description['thresholds']['note']}")
     print(f"Written: {version}")
 
 
-def write(model, description, base, rule=None):
-    """Writes a model of `model.build` as the next version in `base`: a SavedModel.
+def write(network, description, base, rule=None):
+    """Writes a `model.network.Network` as the next version in `base`: a SavedModel.
 
     In its `assets.extra`, which TF Serving does not load into the model, are the description, as mam_keras.json, and
-    tf_serving_warmup_requests. With an `adaptation.Rule` of the model there are signatures that follow it. Returns the
+    tf_serving_warmup_requests. With an `rule.Rule` of the model there are signatures that follow it. Returns the
     version's path and the names of its signatures.
     """
     tf.get_logger().setLevel("ERROR")  # "Assets written to" would name a folder that is about to be renamed
-    found = signatures(model, rule)
+    found = signatures(network, rule)
     with next_version(base) as (unfinished, version):
         archive = keras.export.ExportArchive()
         for name, (function, specs) in tqdm(found.items(), desc="Signatures", disable=None, leave=False):
@@ -57,23 +54,14 @@ def write(model, description, base, rule=None):
     return version, list(found)
 
 
-def _rule(directory):
-    """The run's `adaptation.Rule`, computed and kept in its `analysis/` where that lacks it; or None, and why.
+def _rule(run):
+    """The run's rule, computed and kept in its `analysis/` where that lacks it; or None, and why.
 
     Only computing needs the data, and where they are gone, or the run cannot be written to, the export goes on without.
     """
     try:
-        run = TrainedRun(directory.path)
-        if result.read(run.folder, "adaptation", analysis.key(run, "adaptation")) is None:
+        if result.read(run.folder, "adaptation.validation", analysis.key(run, "adaptation", "validation")) is None:
             print(f"{run.folder} has no adaptation to noise yet; computing it on validation images", flush=True)
-        return adaptation.rule(run), None
+        return rule.rule(run), None
     except (analysis.Unavailable, UserError, OSError) as reason:
         return None, str(reason)
-
-
-def _load(path):
-    try:
-        return keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path}: expected the model of a finished run. Received: {reason}") from None

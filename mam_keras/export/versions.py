@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from mam_keras.errors import UserError
-from mam_keras.run_directory import PARTIAL, locked
+from mam_keras.files import PARTIAL, locked
 
 
 @contextlib.contextmanager
