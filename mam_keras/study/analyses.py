@@ -1,35 +1,41 @@
 """What is asked of every run of a study, one run after the other; kept in each run's own `analysis/`."""
 
 import logging
+from dataclasses import dataclass
 
-from mam_keras import analysis
+from mam_keras import analysis, child
 from mam_keras.analysis.trained_run import TrainedRun
-from mam_keras.errors import UserError
-from mam_keras.report.reported_run import reported
+from mam_keras.report.reported_run import ReportedRun, reported
+from mam_keras.statistics import Estimate
 
-# On validation first: `measures` leaves localisation and masks of the validation images, which those of test replace
-ASKED = ("measures", "accuracy", "masks", "localisation", "faithfulness", "robustness")
+TESTED = ("accuracy", "masks", "noise", "localisation", "faithfulness", "deletion", "robustness")  # on test images
 
 
-def analyse(study, directory, names) -> dict:
-    """{run: `report.reported_run.ReportedRun`} of finished runs; the analysis `comparison` is with the baseline.
+@dataclass(frozen=True)
+class Looked:
+    """What was found out about a run.
 
-    Args:
-        names: of the finished runs, the baseline among them.
+    Attributes:
+        reported: with results on the test images, the analysis `comparison` with the baseline among them.
+        validation: {MEASURE: `Estimate`} of `child.measure`.
+    """
 
-    Raises `UserError` for a finished run that lost its model before it was measured.
+    reported: ReportedRun
+    validation: dict[str, Estimate]
+
+
+def analyse(study, directory, names) -> dict[str, Looked]:
+    """{run: `Looked`} of the finished runs `names`, one of the baseline's among them.
+
+    Raises `UserError` as `child.measure` does, as for a finished run that lost its model before it was measured.
     """
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns that each run has a graph of its own
     found = {}
     for number, name in enumerate(names, 1):
         print(f"analyses of run {number}/{len(names)}: {name}", flush=True)
-        run = TrainedRun(directory.run(name).path)
-        baseline = None if name == study.baseline else TrainedRun(directory.run(study.baseline).path)
-        results, missing = analysis.compute_missing(run, baseline, names=ASKED)
-        if "measures" in missing:
-            raise UserError(
-                f"{run.directory.path}: expected a run that can be measured. Received: {missing['measures']}; remove "
-                "the folder to train it again"
-            )
-        found[name] = reported(run, results, missing)
+        run, other = TrainedRun(directory.run(name).path), study.opposite(name, names)
+        compared = None if study.group(name) == study.baseline else TrainedRun(directory.run(other).path)
+        validation = child.measure(run.directory, child.MEASURED)
+        results, missing = analysis.compute_missing(run, compared, names=TESTED, split="test")
+        found[name] = Looked(reported(run, results, missing), validation)
     return found

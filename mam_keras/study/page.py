@@ -8,6 +8,7 @@ from mam_keras.report.page import Front, render
 from mam_keras.study.sections import SECTIONS
 from mam_keras.study.view import View
 
+_JUDGED = ("localisation", "faithfulness", "robustness", "masks")  # what is said of a run in its own report
 _OF_BASELINE = ("Data", "Network", "Devices", "Versions", "Analysed")  # facts of a run that a study's are taken from
 
 
@@ -19,24 +20,38 @@ def page(study, found, runs) -> str:
         found: of `results.collect`.
         runs: {run: `ReportedRun`} of the finished ones.
     """
-    view = View(found, {name: run.history for name, run in runs.items()})
     with figures.style():
-        sections = [importlib.import_module(f"mam_keras.study.sections.{name}").section(view) for name in SECTIONS]
+        view = View(found, {name: run.history for name, run in runs.items()}, said(found, runs))
+        sections = [section(view) for section in SECTIONS]
     front = Front(
         name=study.name,
         title=f"{study.name}: {wording.count(len(view.runs), 'run')} compared",
-        lead="Classifiers of many attributes after Kimura & Tanaka (2019) that differ in a few settings: chosen on "
-        "validation images, compared on test images.",
+        lead="Classifiers that differ in a few settings: chosen on validation images, compared on test images.",
         facts=_facts(study, view, runs),
         settings=study.to_yaml(),
         computed_from="the study's runs",
         command="python -m mam_keras.study",
+        papers=tuple(dict.fromkeys(paper for config in study.configs.values() for paper in config.model.PAPERS)),
     )
     return render(front, sections)
 
 
+def said(found, runs):
+    """{ANALYSIS: {run: sentences}} of the reports of the groups that the page speaks of, a run of each."""
+    groups = dict.fromkeys(filter(None, (found[which] for which in ("baseline", "chosen", "unaided"))))
+    firsts = {one["group"]: one["run"] for one in reversed(found["runs"]) if one["run"] in runs}
+    return {name: {firsts[group]: _summary(name, runs[firsts[group]]) for group in groups} for name in _JUDGED}
+
+
+def _summary(name, run):
+    if name not in run.results:
+        return ()
+    section = importlib.import_module(f"mam_keras.report.sections.{name}")
+    return section.section(run, []).summary if set(section.NEEDS) <= set(run.results) else ()
+
+
 def _facts(study, view, runs):
-    baseline = runs[study.baseline]
+    baseline = runs[next(name for name in study.groups[study.baseline] if name in runs)]
     facts = dict(header.facts(baseline, []))
     named = {name: facts[name] for name in _OF_BASELINE if name in facts}
     named["Network"] += f" (of the baseline, {study.baseline})"

@@ -3,17 +3,20 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, model_validator
 
 from mam_keras import config as configuration
-from mam_keras.config import Config, Name, Section, Share, Text
+from mam_keras import settings
+from mam_keras.config import Config
 from mam_keras.errors import UserError
+from mam_keras.settings import Name, Section, Share, Text
 from mam_keras.study.study_directory import OWN_FILES
 
 Changes = dict[Text, Any]  # {section.key: value}
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 MEASURED_ALIKE = ("analysis", "evaluation")  # sections that no run changes for itself
 
 
@@ -24,14 +27,22 @@ class StudyFile(Section):
     base: Text  # a configuration of `fit`; relative to this file
     set_: Changes = Field({}, alias="set")  # of every run, on top of the base
     baseline: Name  # the run that the others are compared with
+    choose_by: Literal["localisation", "accuracy"] = "localisation"  # on validation
     most_accuracy_lost: Share = 0.01  # of validation accuracy, against the baseline, by the run that is chosen
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = None  # every run once with each of them
     runs: Annotated[dict[Name, Changes], Field(min_length=1)]  # each only what it changes
 
     @model_validator(mode="after")
     def _possible(self):
         if self.baseline not in self.runs:
             raise ValueError(f"baseline: expected one of the runs, {', '.join(self.runs)}. Received: {self.baseline!r}")
-        for name in self.runs:
+        if len(set(self.seeds or ())) < len(self.seeds or ()):
+            raise ValueError(f"seeds: expected each of them once. Received: {list(self.seeds)}")
+        for name, changes in self.runs.items():
+            if self.seeds and "seed" in changes:
+                raise ValueError(
+                    f"runs.{name}: expected no seed of its own where the study has `seeds`. Received: {changes['seed']}"
+                )
             if name in OWN_FILES:
                 raise ValueError(
                     f"runs: expected names other than the study's own {', '.join(OWN_FILES)}. Received: {name!r}"
@@ -46,10 +57,14 @@ class Study:
     Attributes:
         file: as it was read, with what the command line sets for every run in `set`.
         configs: {run: its `config.Config`}, which has the run's name.
+        changes: {run: {section.key: value}}, its seed among them where the study gives it.
+        groups: {group: its runs}; those of one group differ by their seed alone.
     """
 
     file: StudyFile
     configs: dict[str, Config]
+    changes: dict[str, Changes]
+    groups: dict[str, list[str]]
 
     @property
     def name(self):
@@ -57,7 +72,19 @@ class Study:
 
     @property
     def baseline(self):
-        return self.file.baseline
+        """The group that the others are compared with."""
+        if self.file.baseline in self.groups:
+            return self.file.baseline
+        return self.group(self.file.baseline)
+
+    def group(self, run):
+        """The group of a run."""
+        return next(group for group, runs in self.groups.items() if run in runs)
+
+    def opposite(self, run, among):
+        """The baseline's run with the same seed, or the first one; of the runs `among`."""
+        runs = [one for one in self.groups[self.baseline] if one in among]
+        return next((one for one in runs if self.configs[one].seed == self.configs[run].seed), runs[0])
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.file.model_dump(mode="json", by_alias=True), sort_keys=False)
@@ -79,27 +106,41 @@ def load(path, overrides=()) -> Study:
     nothing can be chosen on validation images.
     """
     path = Path(path)
-    values = configuration.check(configuration.read(path), str(path), StudyFile)
-    overrides = dict(map(configuration.assignment, overrides))
+    values = settings.check(settings.read(path), str(path), StudyFile)
+    overrides = dict(map(settings.assignment, overrides))
     _refuse_unfit(values.set_, f"{path}: set")
     _refuse_unfit(overrides, "--set")
-    configs = {}
-    for name, changes in values.runs.items():
-        where = f"{path}: runs.{name}"
-        _refuse_unfit(changes, where, MEASURED_ALIKE)
-        config = _resolved(path.parent / values.base, name, values.set_ | changes | overrides, where)
-        _refuse_unchosen(config, where)
-        for other, same in configs.items():
-            if config == same.model_copy(update={"name": name}):
-                raise UserError(f"{where}: expected settings that no other run has. Received: those of runs.{other}")
-        configs[name] = config
-    return Study(values.model_copy(update={"set_": values.set_ | overrides}), configs)
+    configs, every, groups = {}, {}, {}
+    for group, own in values.runs.items():
+        where = f"{path}: runs.{group}"
+        _refuse_unfit(own, where, MEASURED_ALIKE)
+        for name, changes in _seeded(group, own, values.seeds):
+            config = _resolved(path.parent / values.base, name, values.set_ | changes | overrides, where)
+            _refuse_unchosen(config, where)
+            for other, same in configs.items():
+                if config == same.model_copy(update={"name": name}):
+                    raise UserError(f"{where}: expected settings that no other run has. Received: those of run {other}")
+            alike = (one for one, runs in groups.items() if _but_for_the_seed(configs[runs[0]], config))
+            groups.setdefault(next(alike, group), []).append(name)
+            configs[name], every[name] = config, changes
+    return Study(values.model_copy(update={"set_": values.set_ | overrides}), configs, every, groups)
+
+
+def _seeded(name, changes, seeds):
+    """Names and changes of what one entry of the file asks for."""
+    if seeds is None:
+        return [(name, changes)]
+    return [(f"{name}-seed{seed}", changes | {"seed": seed}) for seed in seeds]
+
+
+def _but_for_the_seed(one, other):
+    return one.model_copy(update={"name": other.name, "seed": other.seed}) == other
 
 
 def _resolved(base, name, changes, where):
-    values = configuration.read(base)
+    values = settings.read(base)
     for key, value in changes.items():
-        configuration.put(values, key, value, f"{where}: {key}")
+        settings.put(values, key, value, f"{where}: {key}")
     values.pop("tune", None)
     return configuration.check(values | {"name": name}, f"{where}, on {base}")
 

@@ -1,63 +1,70 @@
-"""What a study found, in plain values: study.json, and study.csv with a row for each run. Draws nothing."""
+"""What a study found, in plain values: tables of the analyses' headlines, by run and over seeds. Draws nothing.
 
-import numpy as np
+study.json has all of it, study.csv a row for each run.
+"""
 
-from mam_keras.analysis.accuracy import COMPARED
-from mam_keras.analysis.faithfulness import COVERED, REMOVED
-from mam_keras.analysis.localisation import MEASURES as LOCATED
-from mam_keras.run_directory import write_csv, write_json
+from mam_keras import analysis
+from mam_keras.files import write_csv, write_json
+from mam_keras.statistics import Estimate
 from mam_keras.study.choice import choose
 from mam_keras.study.plan import in_words
+from mam_keras.study.seeds import over_seeds, paired
 
-METRICS = COMPARED[:3]  # accuracy, balanced_accuracy, average_precision
-NOISE = "balanced_accuracy"  # what robustness is said in: near the majority class accuracy says nothing
-MASKS = ("mean", "near_zero", "near_half", "near_one", "masked_share")
+PARTS = ("validation", "test", "difference")
 
 
-def collect(study, runs, failed) -> dict:
+def collect(study, looked, failed) -> dict:
     """The study in plain values; an estimate is [value, low, high] with the ends of its 95 % interval, or None.
 
-    {"name", "baseline", "most_accuracy_lost": of the study,
-     "chosen": run or None, "eligible": runs that lose little enough, both by `choice.choose`,
-     "unaided": the run chosen among those whose training was not told where attributes are, or None,
-     "runs": [{"run", "changes": {key: value}, "failed": why or None, "epochs", "missing": {analysis: why},
-               "aided": whether training was told (loss.localisation), and None where it failed or has no such thing:
-               "validation":   {"measures", "intervals"} of `analysis.measures`
-               "test":         {"head", "images", "groups", METRIC: estimate}
-               "difference":   {METRIC: estimate}, this run less the baseline, paired; None of the baseline
-               "localisation": {SET: see `_localisation`}
-               "faithfulness": see `_faithfulness`
-               "robustness":   see `_robustness`
-               "masks":        {name of `MASKS`: mean over the attributes}}]}
+    {"name", "baseline", "choose_by", "most_accuracy_lost": of the study,
+     "accuracy": the measure that accuracy is said in, top1 of exclusive targets,
+     "chosen": group or None, "eligible": groups that lose little enough, both by `choice.choose`,
+     "unaided": the group chosen among those whose training was not told where attributes are, or None,
+     "measures": {ANALYSIS: its measures on test},
+     "runs": [{"run", "group", "seed", "changes": {key: value}, "failed": why or None, "epochs",
+               "missing": {analysis: why}, "aided": whether training was told (loss.localisation),
+               "validation", "test": {MEASURE: estimate}, with intervals over images,
+               "difference": {MEASURE: estimate}, on test, less the baseline with the same seed, paired by images}],
+     "groups": [{"group", "changes", "aided", "seeds": those of its finished runs,
+                 "validation", "test": {MEASURE: estimate}, means with intervals over seeds (`seeds.over_seeds`),
+                 "difference": {MEASURE: estimate}, on test, less the baseline, paired by seeds,
+                 "shared": how many seeds these are}]}
 
     Args:
         study: `plan.Study`.
-        runs: {run: `ReportedRun`} of the finished ones, see `analyses.analyse`.
+        looked: {run: `analyses.Looked`} of the finished ones.
         failed: {run: why}.
     """
-    measures = {name: run.results["measures"].values["measures"] for name, run in runs.items()}
-    rule = study.baseline, study.file.most_accuracy_lost
-    chosen, eligible = choose(measures, *rule)
-    aided = {name for name, config in study.configs.items() if config.loss.localisation}
-    unaided, _ = choose({name: found for name, found in measures.items() if name not in aided - {rule[0]}}, *rule)
+    runs = [_run(study, name, looked.get(name), failed.get(name)) for name in study.configs]
+    return tabulated(study, runs, _measures(looked))
+
+
+def tabulated(study, runs, measures) -> dict:
+    """`collect`, of its "runs" and "measures": what is over the seeds, and what is chosen."""
+    names = dict.fromkeys(one["group"] for one in runs)
+    groups = [_group(name, [one for one in runs if one["group"] == name]) for name in names]
+    by_name = {one["group"]: one for one in groups if one["seeds"]}
+    for one in by_name.values():
+        one["difference"], one["shared"] = _less(one, by_name[study.baseline], runs)
+    means = {name: {m: numbers[0] for m, numbers in one["validation"].items()} for name, one in by_name.items()}
+    accuracy = "top1" if "top1" in means[study.baseline] else "accuracy"
+    by = accuracy if study.file.choose_by == "accuracy" else study.file.choose_by
+    rule = study.baseline, study.file.most_accuracy_lost, accuracy, by
+    chosen, eligible = choose(means, *rule)
+    aided = {name for name, one in by_name.items() if one["aided"]}
+    unaided, _ = choose({name: found for name, found in means.items() if name not in aided - {rule[0]}}, *rule)
     return {
         "name": study.name,
         "baseline": study.baseline,
+        "choose_by": by,
         "most_accuracy_lost": study.file.most_accuracy_lost,
+        "accuracy": accuracy,
         "chosen": chosen,
         "eligible": eligible,
         "unaided": None if unaided in aided else unaided,
-        "runs": [
-            {
-                "run": name,
-                "changes": study.file.runs[name],
-                "failed": failed.get(name),
-                "epochs": config.training.epochs,
-                "aided": name in aided,
-                **_found(runs.get(name)),
-            }
-            for name, config in study.configs.items()
-        ],
+        "measures": measures,
+        "runs": runs,
+        "groups": groups,
     }
 
 
@@ -69,190 +76,129 @@ def write(found, directory):
     write_json(directory.results, found)
 
 
-def notes(one, found) -> list[str]:
-    """What a run is in its study: "baseline", "chosen", "chosen unaided" (said only where "chosen" is another)."""
-    words = [word for word in ("baseline", "chosen") if found[word] == one["run"]]
-    return words + ["chosen unaided"] * (one["run"] == found["unaided"] != found["chosen"])
+def notes(group, found) -> list[str]:
+    """What a group is in its study: "baseline", "chosen", "chosen unaided" (said only where "chosen" is another)."""
+    words = [word for word in ("baseline", "chosen") if found[word] == group]
+    return words + ["chosen unaided"] * (group == found["unaided"] != found["chosen"])
 
 
 def table(found) -> str:
-    """The runs as text, by validation measures and test accuracy; the chosen one marked; undefined is "–"."""
-    head = ("run", "validation accuracy", "localisation", "test accuracy", "balanced", "")
-    rows = [head]
-    for one in found["runs"]:
-        if one["failed"] is not None:
-            rows.append((one["run"], "", "", "", "", f"failed: {one['failed']}"))
-            continue
-        measures, test = one["validation"]["measures"], one["test"] or {metric: [None] for metric in METRICS}
-        values = (measures["accuracy"], measures["localisation"], *(test[metric][0] for metric in METRICS[:2]))
-        texts = (_text(value, scale) for value, scale in zip(values, (100, 1, 100, 100), strict=True))
-        rows.append((one["run"], *texts, ", ".join(notes(one, found))))
-    widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
+    """The groups as text: what they are chosen by, and test accuracy; the chosen one marked; undefined is "–"."""
+    columns = [("validation", m) for m in dict.fromkeys((found["accuracy"], found["choose_by"]))]
+    columns += [("test", m) for m in dict.fromkeys((found["accuracy"], "balanced_accuracy"))]
+    rows = [("run", "seeds", *(f"{split} {measure}" for split, measure in columns), "")]
+    for group in found["groups"]:
+        values = (group[split].get(measure, [None])[0] for split, measure in columns)
+        texts = ("\N{EN DASH}" if value is None else f"{value:.4f}" for value in values)
+        why = [f"failed: {one['failed']}" for one in found["runs"] if one["group"] == group["group"] and one["failed"]]
+        note = ", ".join([*notes(group["group"], found), *why])
+        rows.append((group["group"], str(len(group["seeds"])), *texts, note))
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return "\n".join(
         "  ".join(
-            f"{text:{'<' if place in (0, len(head) - 1) else '>'}{widths[place]}}" for place, text in enumerate(row)
+            f"{text:{'<' if place in (0, len(row) - 1) else '>'}{widths[place]}}" for place, text in enumerate(row)
         ).rstrip()
         for row in rows
     )
 
 
-def _text(value, scale):
-    return "\N{EN DASH}" if value is None else f"{scale * value:.2f}"
-
-
-def _found(run):
-    parts = {
-        "accuracy": ("test", _test),
-        "comparison": ("difference", _difference),
-        "localisation": ("localisation", _localisation),
-        "faithfulness": ("faithfulness", _faithfulness),
-        "robustness": ("robustness", _robustness),
-        "masks": ("masks", _masks),
-    }
-    found = {"missing": {}, "validation": None} | dict.fromkeys(name for name, _ in parts.values())
-    if run is None:
-        return found
-    found |= {"missing": run.missing, "validation": run.results["measures"].values}
-    return found | {name: part(run.results[key]) for key, (name, part) in parts.items() if key in run.results}
-
-
-def _test(result):
-    head = result.values["heads"][0]
-    values = {"head": head, "images": result.values["images"], "groups": result.values["groups"]}
-    return values | {metric: _plain(result.arrays[f"{head}.{metric}.mean"]) for metric in METRICS}
-
-
-def _difference(result):
-    return {metric: _plain(result.arrays[f"{metric}.mean"][2]) for metric in METRICS}
-
-
-def _localisation(result):
-    """{SET: {"seen", "attributes", "small": how many are reported, and how many of them have a small region,
-    "methods": {METHOD: {MEASURE, small.MEASURE: estimate}}, "map_minus": {METHOD: likewise, paired},
-    "per_attribute": {NAME: {"images", "area", MEASURE: estimate of the map}}}}"""
-    methods, found = result.values["methods"], {}
-    for where in result.values["sets"]:
-        arrays = {name.removeprefix(f"{where}."): array for name, array in result.arrays.items()}
-        reported = np.flatnonzero(~np.isnan(arrays["area"]))
-        if not len(reported):
-            continue
-        keys = [*LOCATED[:2], *(f"small.{measure}" for measure in LOCATED[:2])]
-        names = result.values["attributes"]
-        found[where] = {
-            "seen": result.values["seen"],
-            "attributes": len(reported),
-            "small": len(result.values[where]["small"]),
-            "methods": {
-                method: {key: _plain(arrays[f"{key}.mean"][place]) for key in keys}
-                for place, method in enumerate(methods)
-            },
-            "map_minus": {
-                method: {key: _plain(arrays[f"{key}.difference.mean"][place]) for key in keys}
-                for place, method in enumerate(methods[1:])
-            },
-            "per_attribute": {
-                names[k]: {
-                    "images": int(arrays["count"][k]),
-                    "area": float(arrays["area"][k]),
-                    **{measure: _plain(arrays[measure][k, 0]) for measure in LOCATED[:2]},
-                }
-                for k in reported
-            },
+def _run(study, name, looked, why):
+    config = study.configs[name]
+    found = {"missing": {}, **{part: {} for part in PARTS}}
+    if looked is not None:
+        results = looked.reported.results
+        test = analysis.headlines({name: one for name, one in results.items() if name != "comparison"})
+        found = {
+            "missing": looked.reported.missing,
+            "validation": _plain(looked.validation),
+            "test": _plain(test),
+            "difference": _plain(_differences(results.get("comparison"), test)),
         }
-    return found
+    return {
+        "run": name,
+        "group": study.group(name),
+        "seed": config.seed,
+        "changes": study.changes[name],
+        "failed": why,
+        "epochs": config.training.epochs,
+        "aided": bool(config.loss.localisation),
+        **found,
+    }
 
 
-def _faithfulness(result):
-    """{"positions", "channels": [taken away, of], "attributes": how many are reported, and for LOSS of "covering",
-    "missed", "channels_removed": {METHOD: estimate}, and LOSS_minus: {METHOD: first method less this, paired}}"""
+def _differences(comparison, measures):
+    """{MEASURE: `Estimate`} of those that were compared: this run less the baseline, over what both answered."""
+    arrays = {} if comparison is None else comparison.arrays
+    return {name: Estimate.of(arrays[f"{name}.mean"][2]) for name in measures if f"{name}.mean" in arrays}
+
+
+def _group(name, runs):
+    done = [one for one in runs if one["failed"] is None]
+    over = {
+        part: {
+            measure: _numbers(over_seeds(_values(done, part, measure).values()))
+            for measure in dict.fromkeys(measure for one in done for measure in one[part])
+        }
+        for part in PARTS[:2]
+    }
+    return {
+        "group": name,
+        "changes": {key: value for key, value in runs[0]["changes"].items() if key != "seed" or len(runs) == 1},
+        "aided": runs[0]["aided"],
+        "seeds": [one["seed"] for one in done],
+        **over,
+        "difference": {},
+        "shared": 0,
+    }
+
+
+def _less(group, baseline, runs):
+    """{MEASURE: estimate} of a group less the baseline on test, and over how many seeds."""
+    if group is baseline:
+        return {}, 0
+    own, others = ([one for one in runs if one["group"] == which["group"]] for which in (group, baseline))
     found = {
-        "positions": result.values["positions"],
-        "channels": result.values["channels"],
-        "attributes": int((~np.isnan(result.arrays["logit"])).sum()),
+        measure: paired(_values(own, "test", measure), _values(others, "test", measure))
+        for measure in group["test"]
+        if measure in baseline["test"]
     }
-    for loss, name, methods in (
-        ("covering", "covering", COVERED),
-        ("missed", "missed", COVERED),
-        ("channels", "channels_removed", REMOVED),
-    ):
-        mean, difference = (result.arrays[f"{loss}.{suffix}"] for suffix in ("mean", "difference.mean"))
-        found[name] = {method: _plain(mean[place]) for place, method in enumerate(methods)}
-        found[f"{name}_minus"] = {method: _plain(difference[place]) for place, method in enumerate(methods[1:])}
-    return found
+    return {m: _numbers(one) for m, (one, _) in found.items()}, max((n for _, n in found.values()), default=0)
 
 
-def _robustness(result):
-    """Of `NOISE` under Gaussian noise: [{"sigma", "variants": {KIND: {"value", "gain": estimate}}, ...}], by sigma.
-
-    KIND: every kind of variant but the pairs. Where something was chosen on validation, "best_pair" and
-    "best_control" {"name", "value", "gain"}, else None. "differences" {NAME: estimate} are those that `robustness`
-    pairs: `over_control` is the best pair less the best control, X_over_Y is variant X less variant Y.
-    """
-    values, arrays = result.values, result.arrays
-    kinds = [variant["kind"] for variant in values["variants"]]
-    single = {kind: place for place, kind in enumerate(kinds) if kind != "pair"}
-    noise = [place for place, (corruption, _) in enumerate(values["conditions"]) if corruption == "noise"]
-    names = (name.removeprefix(f"{NOISE}.") for name in arrays if name.startswith(f"{NOISE}."))
-    paired, found = sorted(name for name in names if "over_" in name), []  # kept arrays come in another order
-    for condition in sorted(noise, key=lambda place: values["conditions"][place][1]):
-        one = {
-            "sigma": values["conditions"][condition][1],
-            "variants": {kind: _under_noise(arrays, condition, variant) for kind, variant in single.items()},
-            "best_pair": None,
-            "best_control": None,
-            "differences": {name: _plain(arrays[f"{NOISE}.{name}"][condition]) for name in paired},
-        }
-        if values["not_chosen"] is None:
-            for name, array in (("best_pair", "best"), ("best_control", "control")):
-                variant = int(arrays[f"{NOISE}.{array}"][condition])
-                named = {"name": _name(values["variants"][variant])}
-                one[name] = named | _under_noise(arrays, condition, variant)
-        found.append(one)
-    return found
+def _values(runs, part, measure):
+    """{seed: value}."""
+    return {one["seed"]: one[part][measure][0] for one in runs if measure in one[part]}
 
 
-def _under_noise(arrays, condition, variant):
-    keys = {"value": NOISE, "gain": f"{NOISE}.gain"}
-    return {name: _plain(arrays[key][condition, variant]) for name, key in keys.items()}
+def _measures(looked):
+    """{ANALYSIS: its measures on test}, of any run."""
+    found = {}
+    for one in looked.values():
+        for name, result in one.reported.results.items():
+            if name != "comparison":
+                found.setdefault(name, {}).update(dict.fromkeys(analysis.headlines({name: result})))
+    return {name: list(measures) for name, measures in found.items() if measures}
 
 
-def _name(variant):
-    return f"({variant['a']:g}, {variant['b']:g})" if variant["kind"] == "pair" else variant["kind"]
+def _plain(estimates):
+    return {name: _numbers(one) for name, one in estimates.items()}
 
 
-def _masks(result):
-    means = {name: float(np.nanmean(result.arrays[name])) for name in MASKS if np.isfinite(result.arrays[name]).any()}
-    return dict.fromkeys(MASKS) | means
+def _numbers(one):
+    return [None if number is None else float(number) for number in (one.value, one.low, one.high)]
 
 
 def _row(one, found):
-    """Of study.csv: every number of a run but those of single attributes, under a dotted name."""
-    kept = {name: value for name, value in one.items() if name not in ("run", "failed", "changes", "missing")}
+    """Of study.csv: every number of a run, under a dotted name."""
     row = {
         "run": one["run"],
-        "note": ", ".join(notes(one, found)),
-        "eligible": one["run"] in found["eligible"],
+        "note": ", ".join(notes(one["group"], found)),
+        "eligible": one["group"] in found["eligible"],
         "failed": one["failed"],
         "changes": in_words(one["changes"]),
+        **{name: one[name] for name in ("group", "seed", "epochs", "aided")},
     }
-    if kept["robustness"]:
-        kept["robustness"] = {f"sigma {noise['sigma']:g}": noise | {"sigma": None} for noise in kept["robustness"]}
-    return row | dict(_flat(kept, ""))
-
-
-def _flat(values, prefix):
-    for name, value in values.items():
-        if value is None or name in ("per_attribute", "positions", "channels"):
-            continue
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, list) and len(value) == 3:
-            yield from zip((f"{prefix}{name}{end}" for end in ("", ".low", ".high")), value, strict=True)
-        elif isinstance(value, list):
-            yield from zip((f"{prefix}{name}{end}" for end in (".low", ".high")), value, strict=True)
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _plain(numbers):
-    return [None if np.isnan(number) else float(number) for number in numbers]
+    for part in PARTS:
+        for measure, numbers in one[part].items():
+            row |= zip((f"{part}.{measure}{end}" for end in ("", ".low", ".high")), numbers, strict=True)
+    return row

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mam_keras import command_line, data
 from mam_keras.errors import RunError, UserError
-from mam_keras.run_directory import write_text
+from mam_keras.files import write_text
 from mam_keras.study import results, training
 from mam_keras.study.analyses import analyse
 from mam_keras.study.page import page
@@ -19,11 +19,11 @@ def run(study, directory, out=None):
     Raises what `train` and `analyse` raise.
     """
     failed = train(study, directory)
-    runs = analyse(study, directory, [name for name in study.configs if name not in failed])
-    found = results.collect(study, runs, failed)
+    looked = analyse(study, directory, [name for name in study.configs if name not in failed])
+    found = results.collect(study, looked, failed)
     results.write(found, directory)
     path = Path(out or Path("reports") / study.name) / "index.html"
-    write_text(path, page(study, found, runs))
+    write_text(path, page(study, found, {name: one.reported for name, one in looked.items()}))
     print(f"\n{results.table(found)}\n{len(study.configs)} runs, {len(failed)} of which failed")
     print(f"Written: {directory.results}, {directory.table.name} there, and {path}")
 
@@ -41,8 +41,9 @@ def train(study, directory) -> dict[str, str]:
     failed = training.train_missing(study, directory)
     if len(failed) == len(study.configs):
         raise RunError(f"none of {len(failed)} runs completed; the first failed: {next(iter(failed.values()))}")
-    if study.baseline in failed:
-        raise RunError(f"the baseline {study.baseline}, which all are compared with, failed: {failed[study.baseline]}")
+    runs = study.groups[study.baseline]
+    if all(name in failed for name in runs):
+        raise RunError(f"the baseline {study.baseline}, which all are compared with, failed: {failed[runs[0]]}")
     return failed
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from mam_keras import config as configuration
 from mam_keras.errors import UserError
-from mam_keras.run_directory import RunDirectory, held, write_text
+from mam_keras.files import held, marked, write_mark
+from mam_keras.run_directory import RunDirectory
 
 OWN_FILES = ("study.yaml", "study.json", "study.csv", "fit")
 
@@ -14,7 +15,7 @@ class StudyDirectory:
 
     study.yaml              the study's file, as it was last run
     RUN                     a run directory for each of its runs
-    fit/RUN.yaml, RUN.log   what `fit` was started with, and what it printed
+    fit/RUN.yaml, RUN.log   what each was started with, and what it printed
     study.csv               a row for each run
     study.json              what was found; written last
     """
@@ -28,18 +29,16 @@ class StudyDirectory:
     def run(self, name) -> RunDirectory:
         return RunDirectory(self.path / name)
 
-    def fit_config(self, name) -> Path:
-        return self.path / "fit" / f"{name}.yaml"
-
-    def fit_log(self, name) -> Path:
-        return self.path / "fit" / f"{name}.log"
-
     def open(self, study):
         """Holds the directory (`held`) for a `plan.Study`: new, carried on, or with other runs than before.
 
         Raises `UserError` for the directory of another study.
         """
-        return held(self.path, "study", self.file, lambda: self._make_ready(study))
+        return held(self.path, "study", self._is_study, lambda: self._make_ready(study))
+
+    def _is_study(self):
+        """Whether `open` made it one; earlier versions left no mark but what the runs were started with."""
+        return marked(self.file) or (self.file.exists() and self.path.joinpath("fit").is_dir())
 
     def _make_ready(self, study):
         there = configuration.read(self.file).get("name") if self.file.exists() else study.name
@@ -48,4 +47,4 @@ class StudyDirectory:
                 f"{self.file}: expected the study {study.name!r}. Received: {there!r}; choose another --run, or "
                 "rename it"
             )
-        write_text(self.file, study.to_yaml())
+        write_mark(self.file, study.to_yaml())

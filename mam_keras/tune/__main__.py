@@ -4,8 +4,8 @@ import argparse
 import contextlib
 
 from mam_keras import command_line, config
+from mam_keras.search_directory import SearchDirectory
 from mam_keras.tune import cluster, space
-from mam_keras.tune.search_directory import SearchDirectory
 
 
 def main():
@@ -28,7 +28,11 @@ def main():
     directory = SearchDirectory(arguments.run or f"runs/{settings.name}-tuning")
     with directory.open(settings) if role != "worker" else contextlib.nullcontext():
         command_line.import_tensorflow()
+        import tensorflow as tf
+
         from mam_keras.tune.run import run
+
+        tf.config.set_visible_devices([], "GPU")  # they are the trials', which are processes of their own
 
         run(settings, dimensions, directory, role)
 

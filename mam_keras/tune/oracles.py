@@ -8,7 +8,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
 
 from mam_keras.errors import RunError
-from mam_keras.run_directory import write_json
+from mam_keras.files import write_json
 from mam_keras.tune.space import FACTOR, most_epochs
 
 TRIALS = 10  # where the configuration does not say how many

@@ -1,7 +1,6 @@
 """What a search found, as files and as text: tuning.json, a table, and the winning configuration."""
 
-from mam_keras.analysis.measures import MEASURES
-from mam_keras.run_directory import write_csv, write_json, write_text
+from mam_keras.files import write_csv, write_json, write_text
 from mam_keras.tune.search import number_of, values_of
 from mam_keras.tune.space import with_values
 from mam_keras.tune.trial import read_outcome
@@ -11,7 +10,7 @@ def collect(oracle, config, dimensions, directory) -> list[dict]:
     """Every trial that is over, in order.
 
     {"number": from 1, "run": name of its run directory, "values": {key: value}, "epochs": how many,
-     "failed": why, or None, "measures": {MEASURE: value or None}, all None for a failed one,
+     "failed": why, or None, "measures": {MEASURE: value or None}, the same ones of every trial,
      "intervals": {MEASURE: [low, high]} of some measures}
     """
     trials = []
@@ -26,11 +25,12 @@ def collect(oracle, config, dimensions, directory) -> list[dict]:
                     "values": values,
                     "epochs": epochs,
                     "failed": outcome.get("failed"),
-                    "measures": outcome.get("measures", dict.fromkeys(MEASURES)),
+                    "measures": outcome.get("measures", {}),
                     "intervals": outcome.get("intervals", {}),
                 }
             )
-    return trials
+    every = dict.fromkeys(name for trial in trials for name in trial["measures"])
+    return [trial | {"measures": every | trial["measures"]} for trial in trials]
 
 
 def write(trials, best, config, dimensions, directory):
@@ -76,7 +76,7 @@ def _row(trial):
         "trial": trial["number"],
         **trial["values"],
         "epochs": trial["epochs"],
-        **{name: trial["measures"][name] for name in MEASURES},
+        **trial["measures"],
         "failed": trial["failed"],
     }
 

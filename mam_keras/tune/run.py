@@ -3,7 +3,6 @@
 import warnings
 
 import grpc
-import tensorflow as tf
 from keras_tuner.errors import FatalError
 
 from mam_keras import data
@@ -11,7 +10,8 @@ from mam_keras.analysis import regions
 from mam_keras.errors import RunError, UserError
 from mam_keras.tune import cluster, results
 from mam_keras.tune.oracles import make_oracle
-from mam_keras.tune.search import Search, number_of
+from mam_keras.tune.search import Search, number_of, values_of
+from mam_keras.tune.trial import outcome
 
 
 def run(config, dimensions, directory, role):
@@ -30,10 +30,12 @@ def run(config, dimensions, directory, role):
     if role != "worker" and directory.state.exists():
         oracle.reload()
         print(f"Carried on: {len(set(oracle.end_order))} trials are over", flush=True)
+        for name in dict.fromkeys(oracle.end_order):  # whose folders may be gone
+            number = number_of(oracle.trials[name])
+            outcome(config, *values_of(oracle.trials[name], config, dimensions), directory.trial(number))
     if role == "chief":
         print(f"Handing out trials at {cluster.chief()}", flush=True)
     warnings.filterwarnings("ignore", module="sklearn")  # of the Bayesian oracle's fit to few trials
-    tf.get_logger().setLevel("ERROR")  # it warns of every training after the first that it traces a function again
     search = Search(oracle, config, dimensions, directory)
     if role == "worker":
         print(f"Waiting for the chief at {cluster.chief()}", flush=True)
@@ -66,7 +68,7 @@ def _require_measures(config):
     if "validation" not in data.load(config.data).splits:
         raise UserError("tune: expected data with a validation split: what is best is chosen on it. Received: none")
     own = config.model_copy(update={"analysis": config.analysis.model_copy(update={"parts": None})})
-    known = config.data.source == "synthetic_faces" or regions.settings(own)["places"] is not None
+    known = config.data.is_drawn or regions.settings(own)["places"] is not None
     if config.tune.objective == "localisation" and not known:
         raise UserError(
             "tune.objective: expected balanced_accuracy or noise_robustness where nothing says where the attributes "

@@ -65,7 +65,7 @@ class Search(BaseTuner):
         if "failed" in found:
             print(f"trial {number} failed: {found['failed']}", flush=True)
             return None
-        value = found["measures"][objective]
+        value = found["measures"].get(objective)
         if value is None:
             raise UserError(f"tune.objective: expected one that these runs have. Received: {objective!r}, undefined")
         seconds, alone = time.time() - start, isinstance(self.oracle, keras_tuner.Oracle)

@@ -42,11 +42,6 @@ def dimensions(config, where) -> tuple[Dimension, ...]:
             f"{where}: distribute.strategy: expected auto, none or mirrored to tune: each trial is trained by one "
             "process, and a search has workers of its own. Received: 'multi_worker'"
         )
-    if config.tune.objective == "localisation" and not config.model.attribute_heads:
-        raise UserError(
-            f"{where}: tune.objective: expected balanced_accuracy or noise_robustness where model.attribute_heads is "
-            "false: there are no maps. Received: 'localisation'"
-        )
     with_values(config, {}, fewest_epochs(config), where)
     return tuple(_dimension(config, key, there, where) for key, there in config.tune.space.items())
 
@@ -90,12 +85,12 @@ def _dimension(config, key, there, where):
 
 
 def _as_setting(config, key, value, where):
-    """`value` as the type of the setting `key`."""
+    """`value` as the type of the setting `key`: the number itself, or a whole one where no other will do."""
     try:
-        checked = with_values(config, {key: value}, fewest_epochs(config), where)
+        with_values(config, {key: value}, fewest_epochs(config), where)
     except UserError:
         if not value.is_integer():
             raise
-        checked = with_values(config, {key: int(value)}, fewest_epochs(config), where)
-    section, name = key.split(".")
-    return checked.model_dump(by_alias=True)[section][name]
+        value = int(value)
+        with_values(config, {key: value}, fewest_epochs(config), where)
+    return value

@@ -1,6 +1,13 @@
-"""One module per section of a study's page, in the page's order.
+"""The sections of a study's page, in the page's order: each makes a `report.blocks.Section` of a `view.View`."""
 
-Each has `section(view)`, which makes a `report.blocks.Section` from a `view.View`.
-"""
+from functools import partial
 
-SECTIONS = ("choice", "runs", "localisation", "faithfulness", "robustness", "masks", "training")
+from mam_keras.study.sections import choice, localisation, measured, runs, training
+
+SECTIONS = (
+    choice.section,
+    runs.section,
+    localisation.section,
+    *(partial(measured.section, name) for name in measured.SECTIONS),
+    training.section,
+)

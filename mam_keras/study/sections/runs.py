@@ -1,14 +1,12 @@
 """What each run changes, and what that does to its answers on test images."""
 
-from mam_keras.evaluation import HEADS
 from mam_keras.report import wording
-from mam_keras.report.blocks import Column, Missing, Section, Table
+from mam_keras.report.blocks import Column, Missing, Section
+from mam_keras.report.headlines import column
 from mam_keras.study.plan import in_words
-from mam_keras.study.results import METRICS
-from mam_keras.study.view import ONE_SEED, estimate
+from mam_keras.study.view import estimate
 
 TITLE = "Runs"
-_TITLES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "average_precision": "average precision"}
 
 
 def section(view):
@@ -22,7 +20,11 @@ def section(view):
         for one in view.runs
         if one["failed"]
     ]
-    blocks.append(_table(view))
+    compared = dict.fromkeys(measure for one in view.done for measure in one["difference"])
+    parts = [("test", measure) for measure in view.measures("accuracy")]
+    parts += [("difference", measure) for measure in compared]
+    changes = {one["group"]: in_words(one["changes"]) for one in view.groups}
+    blocks += view.tables("runs", "on the test images", parts, (Column("changes"), changes))
     return Section("runs", TITLE, "", reading, tuple(blocks), tuple(_summary(view)))
 
 
@@ -30,36 +32,24 @@ def _summary(view):
     failed = [one["run"] for one in view.runs if one["failed"]]
     if failed:
         yield f"{wording.count(len(failed), 'run')} failed: {', '.join(failed)}."
-    for one in view.shown[1:]:
-        if one["test"] and one["difference"] and view.baseline["test"]:
-            accuracy, balanced = (estimate(one["difference"][metric]) for metric in METRICS[:2])
-            judged = "" if wording.differs(accuracy) else ", no difference that these images could show"
-            yield (
-                f"On test {one['run']} is right in {wording.percent(estimate(one['test']['accuracy']))} where "
-                f"{view.found['baseline']} is right in {wording.percent(estimate(view.baseline['test']['accuracy']))}: "
-                f"{wording.points(accuracy, 2)}{judged}. Balanced accuracy: {wording.points(balanced, 2)}."
-            )
+    measure = view.found["accuracy"]
+    for group in view.shown[1:]:
+        both = [estimate(view.found_of(one)["test"].get(measure)) for one in (group, view.baseline)]
+        if None in both:
+            continue
+        own, other = (wording.percent(one) for one in both)
+        yield (
+            f"On test {group['group']} has {column(measure).title} {own} where {view.found['baseline']} has {other}"
+            f"{_paired(view, group, measure)}. {view.beats(group, measure)}"
+        )
 
 
-def _table(view):
-    columns = [
-        Column("run"),
-        Column("changes"),
-        Column("epochs", "integer"),
-        Column("answers of"),
-        *(Column(_TITLES[metric], "percent") for metric in METRICS),
-        *(Column(f"{_TITLES[metric]} less the baseline's, in points", "percent", 2) for metric in METRICS),
-    ]
-    rows = []
-    for one in view.runs:
-        test, difference = (one[name] or dict.fromkeys(METRICS) for name in ("test", "difference"))
-        head = HEADS[test["head"]] if "head" in test else None
-        values = [estimate(part[metric]) for part in (test, difference) for metric in METRICS]
-        rows.append((view.name(one), in_words(one["changes"]), one["epochs"], head, *values))
-    return Table(
-        "runs",
-        "Every run on the test images: means over the attributes, with 95 % intervals.",
-        tuple(columns),
-        tuple(rows),
-        ONE_SEED,
-    )
+def _paired(view, group, measure):
+    """The difference: over the seeds where there are several, else on the same images."""
+    if group["shared"] > 1:
+        return f": {wording.points(estimate(group['difference'][measure]), 2)} over {group['shared']} seeds"
+    difference = estimate(view.first(group)["difference"].get(measure))
+    if difference is None:
+        return ""
+    judged = "" if difference.measurable else ", no difference that these images could show"
+    return f": {wording.points(difference, 2)} on the same images{judged}"

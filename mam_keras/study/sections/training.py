@@ -6,7 +6,6 @@ from mam_keras.report import figures
 from mam_keras.report.blocks import Figure, Missing, Section
 
 TITLE = "Training"
-_COLUMNS = ("val_attribute_accuracy", "val_multi_label_accuracy")  # of history.csv: the main head's is the first there
 
 
 def section(view):
@@ -26,7 +25,7 @@ def section(view):
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     canvas.legend(loc="outside lower center", ncols=3, fontsize=8)
     final = ", ".join(f"{name} {curve[-1][1]:.1f} %" for name, curve in curves.items())
-    caption = "Mean accuracy over the attributes on validation images, after every epoch."
+    caption = "Accuracy of the main head on validation images, after every epoch."
     figure = Figure(
         "training-curves", figures.svg(canvas, "training-curves"), caption, f"After the last epoch: {final}."
     )
@@ -35,5 +34,6 @@ def section(view):
 
 def _curve(history):
     """[(epoch, percent)], empty where there is none."""
-    column = next((name for name in _COLUMNS if history and name in history[0]), None)
+    names = history[0] if history else ()
+    column = next((name for name in names if name.startswith("val_") and name.endswith("_accuracy")), None)  # main head
     return [] if column is None else [(row["epoch"], 100 * row[column]) for row in history]
