@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mam_keras.run_directory import remove_partial
+from mam_keras.files import remove_partial
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,7 +64,7 @@ def test_every_end_has_its_exit_code_and_one_line(main, code, line):
 def test_a_stop_leaves_what_was_there_and_at_most_a_partial_file(tmp_path, number, code):
     (tmp_path / "a.npz").write_text("whole")
     program = (
-        "from mam_keras.run_directory import replacing\n"
+        "from mam_keras.files import replacing\n"
         "def main():\n"
         f"    with replacing({str(tmp_path / 'a.npz')!r}) as beside:\n"
         "        beside.write_text('half')\n"

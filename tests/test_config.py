@@ -60,8 +60,8 @@ WRONG = {
     "data.flip=1": "data.flip: expected a valid boolean. Received: 1",
     "data.corrupt_share=1.5": "data.corrupt_share: expected less than or equal to 1. Received: 1.5",
     "data.file=": "data.file: expected a valid string. Received: None",
-    "model.front_end=[4, 0]": "model.front_end.1: expected greater than or equal to 1. Received: 0",
-    "model.front_end=4": "model.front_end: expected a valid tuple. Received: 4",
+    "model.front_end=[4, 0]": "model.backbone.front_end.1: expected greater than or equal to 1. Received: 0",
+    "model.front_end=4": "model.backbone.front_end: expected a valid tuple. Received: 4",
     "model.masks=some": "model.masks: expected 'per_feature', 'common' or 'none'. Received: 'some'",
     "model.mask_offset=2": "model.mask_offset: expected 0 or 1. Received: 2",
     "loss.gamma=-4": "loss.gamma: expected greater than or equal to 0. Received: -4",
@@ -71,13 +71,15 @@ WRONG = {
     "training=fast": "training: expected a valid dictionary or instance of Training. Received: 'fast'",
     "name=a/b": "name: expected pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$'. Received: 'a/b'",
     "seed=-1": "seed: expected greater than or equal to 0. Received: -1",
-    "data.source=celebs": "data.source: expected one of 'celeba', 'tfds', 'table', 'synthetic_faces'. Received: "
-    "'celebs'",
+    "data.source=celebs": "data.source: expected one of celeba, tfds, table, folders, synthetic_faces",
+    "model.system=maskd": "model.system: expected one of masked, attention_branch, plain",
+    "model.backbone.kind=dilated": "model.backbone.kind: expected one of dilation, resnet, applications",
+    "model.backbone.dilation=[1]": "model.backbone.dilation: unknown key; did you mean 'dilations'? Received: (1,)",
     "data.image_size=62": "data.image_size: expected a multiple of 4 (model.front_end halves the image 2 times). "
     "Received: 62",
     "model.dilations=[1, 8]": "model.dilations: expected every dilation to be smaller than the feature map, which is "
     "8 x 8. Received: 8",
-    "model.dilations=[1, -1]": "model.dilations.1: expected greater than or equal to 0. Received: -1",
+    "model.dilations=[1, -1]": "model.backbone.dilations.1: expected greater than or equal to 0. Received: -1",
     "model.pooling_sharpness=0": "model.pooling_sharpness: expected greater than 0. Received: 0",
     "data.cutout=1": "data.cutout: expected less than or equal to 0.9. Received: 1",
     "data.shift=16": "data.shift: expected less than half of data.image_size (32). Received: 16",
@@ -121,8 +123,11 @@ def test_maps_cannot_be_localised_without_heads(tmp_path):
         ("- name\n", "tiny.yaml: expected a mapping of sections. Received: list"),
         ("", "tiny.yaml: expected a mapping of sections. Received: NoneType"),
         ("name: tiny\n", "tiny.yaml: data: expected a value; this key is required and was not given."),
-        ("name: tiny\ndata:\n", "tiny.yaml: data: expected"),
-        ("name: tiny\ndata: {image_size: 32}\n", "tiny.yaml: data.source: expected one of celeba, tfds, table, "),
+        ("name: tiny\ndata:\n", "tiny.yaml: data.source: expected"),
+        (
+            "name: tiny\ndata: {image_size: 32}\n",
+            "tiny.yaml: data.source: expected one of celeba, tfds, table, folders, ",
+        ),
         ("name: tiny\ndata: {source: celeba}\n", "tiny.yaml: data.directory: expected a value; this key is required"),
         (TINY + "1: 2\n", "tiny.yaml: 1: expected"),
     ],
@@ -169,7 +174,7 @@ def test_numbers_in_exponent_form_are_numbers(tmp_path):
 def test_overrides_change_the_file_and_the_last_one_wins(tmp_path):
     settings = load(tmp_path, TINY, "data.image_size=64", "data.image_size=16", "model.dilations=[1]", "seed=3")
     assert settings.data.image_size == 16
-    assert settings.model.dilations == (1,)
+    assert settings.model.backbone.dilations == (1,)
     assert settings.seed == 3
     assert settings.model.feature_size(settings.data.image_size) == 4
 
@@ -184,7 +189,7 @@ def test_a_configuration_cannot_be_changed(tmp_path):
     for section, key in ((settings, "seed"), (settings.training, "epochs"), (settings.data, "file")):
         with pytest.raises(ValidationError, match="frozen"):
             setattr(section, key, 1)
-    assert isinstance(settings.model.dilations, tuple)
+    assert isinstance(settings.model.backbone.dilations, tuple)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -206,9 +211,9 @@ def test_a_shipped_configuration_opens_with_the_command_that_runs_it(path):
 
 
 def test_these_configurations_are_shipped():
-    assert {"celeba", "celeba_localised", "celeba_small", "demo", "tune_celeba_small"} == {
-        path.stem for path in CONFIGS
-    }
+    expected = {"celeba", "celeba_localised", "celeba_small", "demo", "tune_celeba_small"}
+    expected |= {f"{data}_attention_branch" for data in ("celeba", "cifar10", "demo")}
+    assert {path.stem for path in CONFIGS} == expected
 
 
 def test_the_papers_configuration_has_the_papers_values():

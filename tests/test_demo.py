@@ -46,7 +46,7 @@ def test_run_directory_holds_what_the_readme_lists(demo):
     assert {entry.name for entry in run.iterdir()} == files | {"logs"}
     with (run / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    terms = ("attribute_loss", "multi_label_loss", "reconstruction_loss", "mask_loss")
+    terms = ("attributes_loss", "multi_label_loss", "reconstruction_loss", "mask_loss")
     for row in rows:
         assert float(row["loss"]) == pytest.approx(sum(float(row[term]) for term in terms), rel=1e-5)
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) / 3
@@ -60,10 +60,10 @@ def test_run_directory_holds_what_the_readme_lists(demo):
 def test_snippet_of_the_readme_runs_on_it(demo):
     snippet = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
     check = (
-        "assert mask.shape == (1, 16, 16, 32) and logits.shape == inner['attribute_logits'].shape\n"
-        "again = model.get_layer('attribute_logits')(heads.scores(inner['features'], a=1.0, b=1.0))\n"
-        "np.testing.assert_allclose(again, inner['attribute_logits'], rtol=1e-5, atol=1e-5)\n"
-        "assert len(outputs) == heads.attributes + 2\n"
+        "assert mask.shape == (1, 16, 16, 32) and maps.shape == (1, 16, 16, 14)\n"
+        "again = network.masks.logits(features, a=1.0, b=1.0)\n"
+        "np.testing.assert_allclose(again, logits, rtol=1e-5, atol=1e-5)\n"
+        "assert transformed.shape == logits.shape == (1, len(network.targets.names)) == (1, 14)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", snippet + check], cwd=demo[0], capture_output=True, text=True, check=False

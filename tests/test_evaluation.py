@@ -7,20 +7,22 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from mam_keras.data.source import Targets
 from mam_keras.evaluation import (
     METRICS,
-    Predictions,
+    OVERALL,
     Scorer,
     bootstrap,
-    estimates,
+    confusion,
     evaluate,
-    interval,
     metrics,
-    paired_estimates,
-    resample_weights,
+    metrics_of,
     resampled_metrics,
-    table,
 )
+from mam_keras.predictions import Predictions
+from mam_keras.statistics import resample_weights
+
+NAMES = ("Smiling", "Bald", "Hat", "Young", "An_attribute_with_a_name_that_is_far_too_long_for_a_table")
 
 
 def random_predictions(n=60, K=5, groups=None, seed=0):
@@ -32,7 +34,30 @@ def random_predictions(n=60, K=5, groups=None, seed=0):
         return np.clip(np.round(0.3 + 0.4 * labels + generator.normal(0, noise, (n, K)), 1), 0, 1)
 
     ids = np.arange(n).astype(str)
-    return Predictions(ids, labels, groups, {"attributes": head(0.2), "multi_label": head(0.4)})
+    heads = {"attributes": head(0.2), "multi_label": head(0.4)}
+    return Predictions(ids, labels, groups, heads, targets=Targets(NAMES[:K]))
+
+
+def some_known(predictions, seed=0):
+    """About two thirds of the labels are; of exclusive targets, of the images."""
+    generator = np.random.default_rng((seed, 1))  # not the labels' own numbers
+    known = generator.random(predictions.labels.shape) < 2 / 3
+    if predictions.exclusive:
+        known[:] = known[:, :1]
+    return replace(predictions, labels=predictions.labels & known, known=known)
+
+
+def random_classes(n=80, K=4, groups=None, seed=0):
+    """Exclusive targets, two heads, on a grid of probabilities, so with many ties."""
+    generator = np.random.default_rng(seed)
+    labels = np.eye(K, dtype=bool)[generator.choice(K, n, p=np.arange(1, K + 1) / (K * (K + 1) / 2))]
+
+    def head(noise):
+        scores = np.clip(np.round(0.3 + 0.4 * labels + generator.normal(0, noise, (n, K)), 1), 0.1, 1)
+        return scores / scores.sum(axis=1, keepdims=True)
+
+    heads = {"attributes": head(0.3), "attention": head(0.5)}
+    return Predictions(np.arange(n).astype(str), labels, groups, heads, targets=Targets(NAMES[:K], exclusive=True))
 
 
 def column(*values):
@@ -105,25 +130,207 @@ def test_what_is_undefined_is_nan(label, probability, undefined):
     assert {name for name in METRICS if np.isnan(result[name][0])} == undefined
 
 
+# --- labels that are not known ---
+
+
+def test_metrics_of_known_labels_worked_out_by_hand():
+    # The first example above with a seventh and eighth image of unknown label, one of them answered first of all.
+    labels = column(False, True, False, True, False, True, False, False)
+    known = column(False, True, True, True, True, True, True, False)
+    probabilities = column(1.0, 0.9, 0.8, 0.7, 0.5, 0.4, 0.2, 0.5)
+    expected = metrics(labels[1:7], probabilities[1:7], np.array([0.25]))
+    assert metrics(labels, probabilities, np.array([0.25]), known) == expected
+    assert expected["average_precision"][0] == pytest.approx((1 / 1 + 2 / 3 + 3 / 5) / 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_metrics_of_known_labels_agree_with_scikit_learn(seed):
+    predictions = some_known(random_predictions(seed=seed), seed)
+    for probabilities in predictions.probabilities.values():
+        result = metrics(predictions.labels, probabilities, np.full(5, 0.4), predictions.known)
+        for k in range(5):
+            rows = predictions.known[:, k]
+            label, probability = predictions.labels[rows, k], probabilities[rows, k]
+            answer = probability >= 0.5
+            expected = {
+                "accuracy": sklearn_metrics.accuracy_score(label, answer),
+                "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(label, answer),
+                "average_precision": sklearn_metrics.average_precision_score(label, probability),
+                "f1": sklearn_metrics.f1_score(label, answer),
+                "majority_accuracy": sklearn_metrics.accuracy_score(label, np.zeros_like(label)),
+                "positive_rate": label.mean(),
+            }
+            assert {name: result[name][k] for name in METRICS} == pytest.approx(expected, abs=1e-12)
+
+
+def test_what_stands_under_an_unknown_label_does_not_matter():
+    predictions = some_known(random_predictions())
+    rates, probabilities = np.full(5, 0.4), predictions.probabilities["attributes"]
+    weights = next(resample_weights(predictions.units, 3, seed=0))
+    found = Scorer(predictions.labels, probabilities, rates, predictions.known)(weights)
+    other = np.where(predictions.known, probabilities, 1 - probabilities)
+    again = Scorer(predictions.labels | ~predictions.known, other, rates, predictions.known)(weights)
+    for metric in METRICS:
+        np.testing.assert_array_equal(found[metric], again[metric])
+
+
+def test_without_a_known_label_every_metric_is_undefined():
+    predictions = random_predictions()
+    known = np.ones((60, 5), bool)
+    known[:, 2], known[7] = False, False
+    unknown = replace(predictions, labels=predictions.labels & known, known=known)
+    rates = np.array([0.5, 0.5, np.nan, 0.2, 0.5])
+    result = evaluate(unknown, rates, 20)
+    assert result["unknown"] == 60 + 4
+    assert result["single_class_resamples"] == {"Hat": 20}
+    for part in result["heads"].values():
+        assert part["per_attribute"]["Hat"] == dict.fromkeys(METRICS)
+        assert part["left_out"] == dict.fromkeys(METRICS, 1)
+    # An attribute of which training knew nothing has no majority.
+    values = metrics(predictions.labels, predictions.probabilities["attributes"], rates)
+    assert np.isnan(values.pop("majority_accuracy")).tolist() == [False, False, True, False, False]
+    assert not any(np.isnan(value).any() for value in values.values())
+    nothing = replace(predictions, labels=np.zeros((60, 5), bool), known=np.zeros((60, 5), bool))
+    for part in evaluate(nothing, rates, 20)["heads"].values():
+        assert part["mean"] == dict.fromkeys(METRICS)
+        assert part["interval"] == {metric: [None, None] for metric in METRICS}
+
+
+def test_known_labels_of_a_single_image_say_nothing_of_others():
+    predictions = random_predictions(K=1)
+    known = np.arange(60)[:, None] == 7
+    alone = replace(predictions, labels=predictions.labels & known, known=known)
+    part = evaluate(alone, np.array([0.4]), 20)["heads"]["attributes"]
+    assert part["mean"]["accuracy"] in (0.0, 1.0)
+    assert part["interval"] == {metric: [None, None] for metric in METRICS}
+
+
+# --- exclusive targets ---
+
+
+def test_metrics_of_classes_worked_out_by_hand():
+    # Five images of classes 0, 0, 1, 2, 2; answers 0, 1, 1, 0 (a tie of 0 and 2: the first), 2.
+    labels = np.eye(3, dtype=bool)[[0, 0, 1, 2, 2]]
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.2, 0.5, 0.3], [0.4, 0.2, 0.4], [0.2, 0.1, 0.7]])
+    result = metrics(labels, probabilities, np.array([0.2, 0.3, 0.5]), exclusive=True)
+    assert tuple(sorted(result)) == tuple(sorted(metrics_of(True)))
+    expected = {
+        "top1": [3 / 5],
+        "majority_top1": [2 / 5],  # class 2
+        "balanced_accuracy": [1 / 2, 1, 1 / 2],  # recalls
+        "accuracy": [3 / 5, 4 / 5, 4 / 5],  # one against the rest
+        "f1": [2 / 4, 2 / 3, 2 / 3],
+        "majority_accuracy": [3 / 5, 4 / 5, 2 / 5],
+        "positive_rate": [2 / 5, 1 / 5, 2 / 5],
+        # Class 0 falling: .6 yes, .4 no, .2 no, .2 no, .1 yes. Class 1: .8 no, .5 yes. Class 2: .7 yes, .4 yes.
+        "average_precision": [(1 + 2 / 5) / 2, 1 / 2, 1],
+    }
+    for metric, values in expected.items():
+        np.testing.assert_allclose(result[metric], values, err_msg=metric)
+
+
+@pytest.mark.parametrize("blank", [False, True], ids=["all known", "some known"])
+@pytest.mark.parametrize("seed", range(3))
+def test_metrics_of_classes_agree_with_scikit_learn(seed, blank):
+    predictions = random_classes(seed=seed)
+    if blank:
+        predictions = some_known(predictions, seed)
+    rates, known = np.array([0.2, 0.5, 0.2, 0.1]), predictions.known[:, 0]
+    true = predictions.labels[known].argmax(axis=1)
+    for head, probabilities in predictions.probabilities.items():
+        result = metrics(predictions.labels, probabilities, rates, predictions.known, exclusive=True)
+        answer, majority = probabilities[known].argmax(axis=1), np.ones_like(true)
+        expected = {
+            "top1": [sklearn_metrics.accuracy_score(true, answer)],
+            "majority_top1": [sklearn_metrics.accuracy_score(true, majority)],
+            "balanced_accuracy": sklearn_metrics.recall_score(true, answer, average=None),
+            "f1": sklearn_metrics.f1_score(true, answer, average=None),
+            "average_precision": [
+                sklearn_metrics.average_precision_score(true == k, probabilities[known, k]) for k in range(4)
+            ],
+            "accuracy": [sklearn_metrics.accuracy_score(true == k, answer == k) for k in range(4)],
+            "majority_accuracy": [sklearn_metrics.accuracy_score(true == k, majority == k) for k in range(4)],
+            "positive_rate": [np.mean(true == k) for k in range(4)],
+        }
+        assert set(expected) == set(result)
+        for metric, values in expected.items():
+            np.testing.assert_allclose(result[metric], values, atol=1e-12, err_msg=metric)
+        assert result["balanced_accuracy"].mean() == pytest.approx(
+            sklearn_metrics.balanced_accuracy_score(true, answer), abs=1e-12
+        )
+        np.testing.assert_array_equal(confusion(predictions, head), sklearn_metrics.confusion_matrix(true, answer))
+    np.testing.assert_array_equal(confusion(predictions), confusion(predictions, "attributes"))
+
+
+def test_a_confusion_is_of_classes_only():
+    with pytest.raises(ValueError, match="must be exclusive"):
+        confusion(random_predictions())
+
+
+@pytest.mark.parametrize("make", [random_predictions, random_classes])
+def test_resamples_of_known_labels_are_those_of_the_drawn_images(make):
+    predictions = some_known(make())
+    n, K = predictions.labels.shape
+    rates, known, exclusive = np.linspace(0.2, 0.7, K), predictions.known, predictions.exclusive
+    resampled = resampled_metrics(predictions, rates, resamples=20, seed=3)
+    weights = np.concatenate(list(resample_weights(np.arange(n), 20, seed=3)), axis=1)
+    for resample in (0, 15, 16, 19):
+        drawn = np.repeat(np.arange(n), weights[:, resample].astype(int))
+        for head, probabilities in predictions.probabilities.items():
+            literal = metrics(predictions.labels[drawn], probabilities[drawn], rates, known[drawn], exclusive)
+            assert set(literal) == set(metrics_of(exclusive))
+            for metric, values in literal.items():
+                assert resampled[head][metric].shape == (20, 1 if metric in OVERALL else K)
+                np.testing.assert_allclose(resampled[head][metric][resample], values, atol=1e-12)
+
+
+def test_an_evaluation_of_classes_has_top1_among_its_means():
+    predictions = some_known(random_classes(groups=np.arange(80) // 2))
+    labels, known = predictions.labels, predictions.known
+    result = evaluate(predictions, np.array([0.1, 0.2, 0.3, 0.4]), 50)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert (result["images"], result["groups"]) == (80, 40)
+    assert result["unknown"] == (~known[:, 0]).sum()
+    for head, probabilities in predictions.probabilities.items():
+        part = result["heads"][head]
+        assert tuple(part["mean"]) == tuple(part["interval"]) == metrics_of(True)
+        assert tuple(part["left_out"]) == METRICS
+        right = probabilities.argmax(axis=1) == labels.argmax(axis=1)
+        assert part["mean"]["top1"] == pytest.approx(right[known[:, 0]].mean())
+        low, high = part["interval"]["top1"]
+        assert low < part["mean"]["top1"] < high
+        assert all(tuple(values) == METRICS for values in part["per_attribute"].values())
+
+
+def test_classes_of_which_nothing_is_known():
+    predictions = random_classes()
+    nothing = np.zeros(predictions.labels.shape, bool)
+    result = evaluate(replace(predictions, labels=nothing, known=nothing), np.full(4, np.nan), 20)
+    assert result["unknown"] == 80
+    for head, part in result["heads"].items():
+        assert part["mean"] == dict.fromkeys(metrics_of(True))
+        assert not confusion(replace(predictions, labels=nothing, known=nothing), head).any()
+    trained_on_nothing = evaluate(predictions, np.full(4, np.nan), 20)["heads"]["attributes"]["mean"]
+    assert {metric for metric, value in trained_on_nothing.items() if value is None} == {
+        "majority_accuracy",
+        "majority_top1",
+    }
+
+
+def test_a_class_without_an_image_has_no_recall():
+    predictions = random_classes()
+    labels = predictions.labels.copy()
+    labels[labels[:, 0]] = np.arange(4) == 1
+    part = evaluate(replace(predictions, labels=labels), np.full(4, 0.25), 20)["heads"]["attributes"]
+    assert part["left_out"]["balanced_accuracy"] == part["left_out"]["average_precision"] == 1
+    recalls = [values["balanced_accuracy"] for values in part["per_attribute"].values()]
+    assert recalls[0] is None
+    assert part["mean"]["balanced_accuracy"] == pytest.approx(np.mean(recalls[1:]))
+
+
 # --- bootstrap ---
 
 GROUPS = np.random.default_rng(1).integers(0, 20, 60)
-
-
-def test_image_weights_count_n_draws_and_group_weights_are_those_of_the_group():
-    images = np.concatenate(list(resample_weights(np.arange(60), 70, seed=0)), axis=1)
-    assert images.shape == (60, 70)
-    assert np.all(images.sum(axis=0) == 60)
-    grouped = np.concatenate(list(resample_weights(GROUPS, 70, seed=0)), axis=1)
-    names, first = np.unique(GROUPS, return_index=True)
-    assert np.all(grouped[first].sum(axis=0) == len(names))  # as many groups drawn as there are
-    np.testing.assert_array_equal(grouped, grouped[first][np.searchsorted(names, GROUPS)])
-
-
-def test_weights_have_the_moments_of_drawing_with_replacement():
-    weights = np.concatenate(list(resample_weights(np.arange(50), 4000, seed=0)), axis=1)
-    np.testing.assert_allclose(weights.mean(axis=1), 1, atol=0.08)  # 5 standard errors
-    assert weights.var() == pytest.approx(1 - 1 / 50, abs=0.02)  # binomial(50, 1/50)
 
 
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["images", "groups"])
@@ -171,49 +378,6 @@ def test_where_nothing_is_weighed_every_metric_is_undefined():
     assert all(np.isnan(values).all() for values in scorer(np.zeros((60, 2))).values())
 
 
-def test_an_interval_leaves_out_undefined_resamples():
-    nan = np.nan
-    resampled = np.array([[0.0, nan, nan], [1.0, nan, 2.0], [2.0, nan, 4.0]])
-    np.testing.assert_allclose(interval(resampled), [[0.05, nan, 2.05], [1.95, nan, 3.95]])
-    np.testing.assert_allclose(interval(resampled[:, 0]), [0.05, 1.95])
-    assert np.isnan(interval(resampled[:, 1])).all()
-
-
-def test_an_estimate_of_a_single_unit_has_no_interval():
-    values, resampled = np.array([0.5, 0.25]), np.array([[0.0, 0.25], [1.0, 0.25]])
-    np.testing.assert_allclose(estimates(values, resampled, np.array([3, 4])), [[0.5, 0.025, 0.975], [0.25] * 3])
-    np.testing.assert_array_equal(
-        estimates(values, resampled, np.array([3, 3])), [[0.5, np.nan, np.nan], [0.25, np.nan, np.nan]]
-    )
-
-
-def test_paired_estimates_worked_out_by_hand():
-    # Four images, two attributes. "Right" per image; accuracy is the weighted mean. The second attribute's second
-    # scoring is undefined wherever image 3 is not drawn.
-    right = np.array([[1, 0], [1, 1], [0, 1], [0, 0]], float), np.array([[1, 1], [1, 1], [1, 1], [0, 1]], float)
-
-    def scoring(index):
-        def scores(weights):
-            share = weights.T @ right[index] / weights.sum(axis=0)[:, None]
-            if index:
-                share[weights[3] == 0, 1] = np.nan
-            return {"accuracy": share}
-
-        return scores
-
-    found = paired_estimates(scoring(0), scoring(1), ("accuracy",), np.arange(4), resamples=200, seed=0)
-    np.testing.assert_allclose(found["accuracy"][:, :, 0], [[0.5, 0.75, 0.25], [0.5, 1.0, 0.5]])
-    np.testing.assert_allclose(found["accuracy.mean"][:, 0], [0.5, 0.875, 0.375])
-    weights = np.concatenate(list(resample_weights(np.arange(4), 200, seed=0)), axis=1)
-    both = weights[3] > 0  # in the others the second attribute counts in neither
-    first, difference = weights.T @ right[0] / 4, weights.T @ (right[1] - right[0]) / 4
-    ends = (2.5, 97.5)
-    np.testing.assert_allclose(found["accuracy"][0, 2, 1:], np.percentile(difference[:, 0], ends))
-    np.testing.assert_allclose(found["accuracy"][1, 0, 1:], np.percentile(first[both, 1], ends))
-    mean = np.where(both, difference.mean(axis=1), difference[:, 0])
-    np.testing.assert_allclose(found["accuracy.mean"][2, 1:], np.percentile(mean, ends))
-
-
 @pytest.mark.parametrize("rare", [True, False])
 def test_an_attribute_is_left_out_of_the_resamples_that_lack_a_class(rare):
     predictions = random_predictions(K=2)
@@ -228,6 +392,8 @@ def test_an_attribute_is_left_out_of_the_resamples_that_lack_a_class(rare):
     other = replace(
         predictions,
         labels=predictions.labels[:, :1],
+        known=predictions.known[:, :1],
+        targets=Targets(NAMES[:1]),
         probabilities={head: p[:, :1] for head, p in predictions.probabilities.items()},
     )
     alone, _ = bootstrap(other, rates[:1], resamples=200, seed=0)
@@ -235,15 +401,16 @@ def test_an_attribute_is_left_out_of_the_resamples_that_lack_a_class(rare):
         both, first = means["attributes"][metric], alone["attributes"][metric]
         np.testing.assert_allclose(both[lacking], first[lacking], rtol=1e-12)
         assert np.all(both[~lacking] != first[~lacking])
-    assert evaluate(predictions, ("A", "Rare"), rates, 200, seed=0)["single_class_resamples"] == {"Rare": lacking.sum()}
+    assert evaluate(predictions, rates, 200, seed=0)["single_class_resamples"] == {"Bald": lacking.sum()}
 
 
 def intervals(labels, correct, groups, seed):
     """Of accuracy, from answers that are right where `correct` says so."""
     probabilities = np.where(labels == correct, 0.8, 0.2)
-    predictions = Predictions(np.arange(len(labels)), labels, groups, {"attributes": probabilities})
-    names, rates = [str(k) for k in range(labels.shape[1])], np.full(labels.shape[1], 0.5)
-    return evaluate(predictions, names, rates, resamples=200, seed=seed)["heads"]["attributes"]["interval"]
+    targets = Targets(NAMES[: labels.shape[1]])
+    predictions = Predictions(np.arange(len(labels)), labels, groups, {"attributes": probabilities}, targets=targets)
+    rates = np.full(labels.shape[1], 0.5)
+    return evaluate(predictions, rates, resamples=200, seed=seed)["heads"]["attributes"]["interval"]
 
 
 def test_intervals_hold_the_truth_about_95_times_in_100():
@@ -295,12 +462,10 @@ def test_both_heads_share_their_resamples():
 
 # --- the assembled evaluation ---
 
-NAMES = ("Smiling", "Bald", "Hat", "Young", "An_attribute_with_a_name_that_is_far_too_long_for_a_table")
-
 
 def test_the_seed_alone_decides_the_intervals():
     predictions, rates = random_predictions(groups=GROUPS), np.full(5, 0.4)
-    first, again, other = (evaluate(predictions, NAMES, rates, 50, seed) for seed in (0, 0, 1))
+    first, again, other = (evaluate(predictions, rates, 50, seed) for seed in (0, 0, 1))
     assert first == again
     assert first["heads"]["attributes"]["interval"] != other["heads"]["attributes"]["interval"]
     assert first["heads"]["attributes"]["mean"] == other["heads"]["attributes"]["mean"]
@@ -309,10 +474,11 @@ def test_the_seed_alone_decides_the_intervals():
 def test_an_evaluation_holds_means_of_the_defined_attributes_and_is_strict_json():
     predictions = random_predictions(groups=GROUPS)
     predictions.labels[:, 1] = False
-    result = evaluate(predictions, NAMES, np.full(5, 0.4), 50)
+    result = evaluate(predictions, np.full(5, 0.4), 50)
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert {key: value for key, value in result.items() if key != "heads"} == {
         "images": 60,
+        "unknown": 0,
         "groups": len(set(GROUPS)),
         "resampled": "groups",
         "resamples": 50,
@@ -333,91 +499,22 @@ def test_an_evaluation_holds_means_of_the_defined_attributes_and_is_strict_json(
 
 
 def test_what_no_attribute_defines_has_neither_mean_nor_interval():
-    predictions = Predictions(np.arange(4), np.zeros((4, 1), bool), None, {"attributes": np.full((4, 1), 0.1)})
-    result = evaluate(predictions, ["Bald"], np.array([0.1]), 20)["heads"]["attributes"]
+    heads = {"attributes": np.full((4, 1), 0.1)}
+    predictions = Predictions(np.arange(4), np.zeros((4, 1), bool), None, heads, targets=Targets(("Bald",)))
+    result = evaluate(predictions, np.array([0.1]), 20)["heads"]["attributes"]
     for metric in ("balanced_accuracy", "average_precision", "f1"):
         assert (result["mean"][metric], result["interval"][metric]) == (None, [None, None])
     assert (result["mean"]["accuracy"], result["interval"]["accuracy"]) == (1.0, [1.0, 1.0])
 
 
 def test_one_group_says_nothing_of_other_groups():
-    result = evaluate(random_predictions(groups=np.zeros(60, int)), NAMES, np.full(5, 0.4), 20)
+    result = evaluate(random_predictions(groups=np.zeros(60, int)), np.full(5, 0.4), 20)
     assert result["heads"]["attributes"]["interval"] == {metric: [None, None] for metric in METRICS}
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        ({"labels": np.zeros((60, 5))}, r"`labels` must be bool .* Received: float64 \(60, 5\)"),
-        ({"labels": np.zeros((59, 5), bool)}, r"for n = 60 ids. Received: bool \(59, 5\)"),
-        ({"ids": np.arange(0), "labels": np.zeros((0, 5), bool)}, r"not empty"),
-        ({"groups": np.zeros(59)}, r"`groups` must be None or of shape \(60,\). Received: \(59,\)"),
-        ({"probabilities": {}}, r"`probabilities` must hold one or more of .* Received: \[\]"),
-        ({"probabilities": {"reconstruction": np.zeros((60, 5))}}, r"Received: \['reconstruction'\]"),
-        ({"probabilities": {"attributes": np.zeros((60, 1))}}, r"of shape \(60, 5\). Received: \(60, 1\)"),
-        ({"probabilities": {"attributes": np.full((60, 5), 1.5)}}, r"in \[0, 1\]. Received: 1.5 to 1.5"),
-        ({"probabilities": {"attributes": np.full((60, 5), np.nan)}}, r"in \[0, 1\]. Received: nan to nan"),
-    ],
-)
-def test_predictions_that_do_not_fit_together_are_refused(change, message):
-    with pytest.raises(ValueError, match=message):
-        replace(random_predictions(), **change)
-
-
-@pytest.mark.parametrize("attributes", [NAMES[:4], ("Smiling", *NAMES[:4])])
-def test_names_must_be_as_many_as_attributes_and_different(attributes):
-    with pytest.raises(ValueError, match="5 different names"):
-        evaluate(random_predictions(), attributes, np.full(5, 0.4), 10)
 
 
 def test_training_rates_must_be_one_per_attribute():
     with pytest.raises(ValueError, match=r"`training_rates` must be of shape \(5,\). Received: \(1,\)"):
         metrics(np.zeros((3, 5), bool), np.zeros((3, 5)), np.array([0.5]))
-
-
-# --- the table ---
-
-
-def test_the_table_shows_what_was_worked_out_by_hand():
-    labels = np.array([[True, False], [False, False], [True, False], [False, False], [True, False], [False, False]])
-    probabilities = np.stack([[0.9, 0.8, 0.7, 0.5, 0.4, 0.2], [0.1] * 6], axis=1)
-    predictions = Predictions(np.arange(6), labels, None, {"attributes": probabilities})
-    text = table({"splits": {"test": evaluate(predictions, ("Hat", "Bald"), np.array([0.25, 0.1]), 20)}})
-    lines = text.splitlines()
-    assert lines[0] == "test: 6 images, in percent"
-    rows = {line.split()[0]: line.split()[1:] for line in lines[1:] if line.strip()}
-    assert rows["attribute"] == ["positive", "majority", "accuracy", "balanced", "AP", "F1"]
-    assert rows["Hat"] == ["50.0", "50.0", "50.0", "50.0", "75.6", "57.1"]
-    assert rows["Bald"] == ["0.0", "100.0", "100.0", "–", "–", "–"]  # noqa: RUF001
-    assert rows["mean"] == ["25.0", "75.0", "75.0", "50.0", "75.6", "57.1"]
-    assert "left out of the mean, number of attributes, attribute heads: balanced 1, AP 1, F1 1." in text
-    assert "most often Bald (20 of 20)." in " ".join(text.split())
-
-
-def test_the_table_fits_its_width_and_says_what_intervals_cover():
-    evaluations = {
-        "validation": evaluate(random_predictions(), NAMES, np.full(5, 0.4), 40),
-        "test": evaluate(random_predictions(groups=GROUPS), NAMES, np.full(5, 0.4), 40),
-    }
-    text = table({"splits": evaluations})
-    assert max(map(len, text.splitlines())) == 100
-    assert any(line.startswith("An_attribute_with_a_name") and "… " in line for line in text.splitlines())
-    sentences = " ".join(text.split())
-    assert "of the 60 images. They cover the choice of these images, not training" in sentences
-    people = f"of the {len(set(GROUPS))} groups (people). They cover the choice of these groups, not training"
-    assert people in sentences
-    low = next(line for line in text.splitlines() if line.startswith("95 % interval, from")).split()[4:]
-    heads = evaluations["validation"]["heads"]
-    assert low[2] == f"{100 * heads['attributes']['interval']['accuracy'][0]:.1f}"
-    assert low[-1] == f"{100 * heads['multi_label']['interval']['average_precision'][0]:.1f}"
-
-
-def test_the_table_of_a_model_with_one_head_has_that_head_only():
-    predictions = random_predictions()
-    predictions = replace(predictions, probabilities={"multi_label": predictions.probabilities["multi_label"]})
-    text = table({"splits": {"test": evaluate(predictions, NAMES, np.full(5, 0.4), 20)}})
-    assert "multi-label head" in text
-    assert "attribute heads" not in text
 
 
 def test_the_module_needs_neither_tensorflow_nor_scikit_learn():

@@ -10,7 +10,8 @@ import pytest
 
 from mam_keras import config
 from mam_keras.errors import RunError, UserError
-from mam_keras.run_directory import RunDirectory, locked, replacing, write_csv, write_json, write_text
+from mam_keras.files import MARK, locked, replacing, write_csv, write_json, write_text
+from mam_keras.run_directory import RunDirectory, carried_over
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,10 +35,11 @@ def trained(directory, run_settings, finished=False):
     ready(directory, run_settings)
     for path in (directory.last_checkpoint, directory.best_checkpoint, directory.logs / "train/events"):
         write_text(path, "old")
-    for path in (directory.history, directory.environment):
-        write_text(path, "old")
+    write_text(directory.history, "old")
+    write_json(directory.environment, {"versions": {"mam_keras": "0.1"}})
     if finished:
-        for path in (directory.model, directory.predictions, directory.path / "analysis/a", directory.evaluation):
+        results = [directory.path / name for name in ("analysis/masks.test.json", "saved_model/1/variables/a.index")]
+        for path in (directory.model, directory.predictions, *results, directory.evaluation):
             write_text(path, "old")
 
 
@@ -106,6 +108,89 @@ def test_overwrite_removes_everything_of_the_old_run_and_nothing_else(directory)
     assert config.load(directory.config) == settings(epochs=4)
 
 
+def test_overwrite_leaves_what_a_user_put_into_the_runs_folders(directory):
+    trained(directory, settings(), finished=True)
+    mine = {"logs/diary.txt", "analysis/my.ipynb", "checkpoints/readme", "saved_model/notes/a"}
+    for name in mine:
+        write_text(directory.path / name, "mine")
+    ready(directory, settings(), overwrite=True)
+    assert set(content(directory.path)) == {"config.yaml", *mine}
+
+
+def test_overwrite_empties_a_folder_that_is_a_link_and_keeps_the_link(directory, tmp_path):
+    trained(directory, settings(), finished=True)
+    directory.logs.rename(tmp_path / "elsewhere")
+    directory.logs.symlink_to(tmp_path / "elsewhere")
+    assert ready(directory, settings(), overwrite=True) == {"config.yaml", "logs"}
+    assert directory.logs.is_symlink()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_overwrite_removes_nothing_where_it_may_not_remove_everything(directory, monkeypatch):
+    trained(directory, settings(), finished=True)
+    before = content(directory.path)
+    monkeypatch.setattr("os.access", lambda folder, _: folder != directory.checkpoints)
+    assert refused(directory, settings(), overwrite=True) == (
+        f"{directory.checkpoints}: expected a folder that can be written. Received: Permission denied"
+    )
+    assert content(directory.path) == before
+
+
+@pytest.mark.parametrize("lost", [{"model.keras"}, {"evaluation.json"}, {"model.keras", "evaluation.json"}])
+@pytest.mark.parametrize("epochs", [3, 4])
+def test_a_finished_run_that_lost_a_file_loses_no_other(directory, lost, epochs):
+    trained(directory, settings(epochs=3), finished=True)
+    directory.remove_checkpoints()
+    for name in lost:
+        (directory.path / name).unlink()
+    before = content(directory.path)
+    refused(directory, settings(epochs=epochs))
+    assert content(directory.path) == before
+
+
+def test_what_is_left_of_a_run_without_its_checkpoint_is_named(directory):
+    trained(directory, settings(), finished=True)
+    directory.remove_checkpoints()
+    directory.evaluation.unlink()
+    assert refused(directory, settings()) == (
+        f"{directory.path}: expected an unfinished run with its checkpoint. Received: model.keras, and no checkpoint; "
+        "choose another --run, or --overwrite"
+    )
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_users_own_folder_with_a_configuration_is_no_run(directory, overwrite):
+    write_text(directory.config, "# my notes\n" + settings(epochs=3).to_yaml())
+    write_text(directory.path / "logs/train/events", "mine")
+    write_text(directory.environment, '{"versions": [], "mam_keras": 1}')
+    before = content(directory.path)
+    assert refused(directory, settings(), overwrite).endswith("Received: a folder that holds other things")
+    assert content(directory.path) == before
+
+
+def test_a_run_of_an_earlier_version_is_one_by_its_environment(directory):
+    trained(directory, settings())
+    write_text(directory.config, settings().to_yaml())
+    ready(directory, settings())
+    assert directory.last_checkpoint.exists()
+    assert directory.config.read_text().startswith(MARK)
+
+
+def test_places_and_what_comes_after_training_may_change_on_the_way(directory):
+    trained(directory, settings())
+    values = {"name": "tiny", "data": {"source": "table", "file": "moved/b.csv", "cache": "disk"}}
+    moved = config.check(values | {"analysis": {"resamples": 7}}, "here")
+    ready(directory, moved)
+    assert directory.last_checkpoint.exists()
+    assert config.load(directory.config) == moved
+    assert carried_over(settings(), moved) == moved
+    assert carried_over(settings(), moved, ()).analysis == settings().analysis
+    other = config.check(values | {"data": {"source": "synthetic_faces"}}, "here")
+    assert carried_over(settings(), other).data == settings().data
+    line = refused(directory, settings(epochs=3))
+    assert "Received: training.epochs is 10 there and 3 here" in line
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_with_other_things_is_refused_and_untouched(directory, overwrite):
     write_text(directory.path / "logs/mine.txt", "mine")
@@ -119,7 +204,7 @@ def test_a_folder_with_other_things_is_refused_and_untouched(directory, overwrit
 
 def test_a_damaged_configuration_is_refused_and_can_be_overwritten(directory):
     trained(directory, settings())
-    directory.config.write_text("name: [")
+    directory.config.write_text("name: [")  # the environment says what the folder is
     assert refused(directory, settings()).startswith(f"{directory.config}, line 1: expected YAML. Received: ")
     assert ready(directory, settings(), overwrite=True) == {"config.yaml"}
 
@@ -143,7 +228,7 @@ def test_a_directory_that_cannot_be_written_is_refused(directory, monkeypatch):
 def test_a_directory_that_another_process_works_in_is_refused(directory):
     program = (
         "import sys, time\n"
-        "from mam_keras.run_directory import locked\n"
+        "from mam_keras.files import locked\n"
         "with locked(sys.argv[1], wait=False):\n"
         "    print('held', flush=True)\n"
         "    time.sleep(60)\n"

@@ -7,12 +7,17 @@ from scipy.special import expit
 from mam_keras import analysis
 from mam_keras.analysis import adaptation
 from mam_keras.analysis.corruptions import corrupt
-from mam_keras.analysis.result import Result, Unavailable
+from mam_keras.analysis.looks import variants
+from mam_keras.analysis.needs import lacking
+from mam_keras.analysis.result import Result
+from mam_keras.analysis.rule import rising, rule
+from mam_keras.analysis.scoring import Scoring
 from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.data.pipeline import Prepared
-from mam_keras.evaluation import Scorer, metrics, resample_weights
+from mam_keras.evaluation import metrics
 from mam_keras.model.noise import noise_level
-from tests.analysis.test_robustness import make_run, means, plain_logits
+from mam_keras.statistics import defined_mean, resample_weights
+from tests.analysis.test_robustness import fitted, make_run, means, plain_logits
 
 METRIC = "balanced_accuracy"
 RATES = np.full(3, 0.5)  # of training; balanced accuracy does not ask
@@ -27,7 +32,7 @@ def run():
 
 @pytest.fixture(scope="module")
 def found(run):
-    return adaptation.compute(run)
+    return adaptation.compute(run, "validation")
 
 
 def test_levels_are_medians_of_the_estimates(run, found):
@@ -42,11 +47,11 @@ def plain_choice(run, sigma):
     """The rule written out, every resample as images in a row: best where 97.5 % are above zero."""
     images, answers = run.images("validation"), []
     permuted = np.random.default_rng(run.config.seed).permutation(12) < 6
-    for variant in adaptation.variants(run.network, run.config)[:4]:
+    for variant in variants(run.network, run.config)[:4]:
         logits = plain_logits(run, "validation", ("noise", sigma), (variant["a"], variant["b"]))
         shifted = logits.copy()
         for half in (permuted, ~permuted):
-            shifted[half] += adaptation.fit_offsets(images.labels[~half], logits[~half], METRIC)
+            shifted[half] += fitted(images, logits, METRIC, ~half)
         answers.append(shifted)
     best = int(np.argmax([means(run, "validation", answer)[METRIC] for answer in answers]))
     gains = []
@@ -68,11 +73,11 @@ def test_every_pair_gets_its_offsets_and_is_scored_by_halves(run, found):
     permuted = np.random.default_rng(run.config.seed).permutation(12) < 6
     for index, variant in enumerate(found.values["variants"]):
         logits = plain_logits(run, "validation", ("noise", 0.3), (variant["a"], variant["b"]))
-        offsets = adaptation.fit_offsets(images.labels, logits, METRIC)
+        offsets = fitted(images, logits, METRIC)
         np.testing.assert_allclose(found.arrays["offsets"][2, index], offsets, atol=1e-4)
         shifted = logits.copy()
         for half in (permuted, ~permuted):
-            shifted[half] += adaptation.fit_offsets(images.labels[~half], logits[~half], METRIC)
+            shifted[half] += fitted(images, logits, METRIC, ~half)
         expected = means(run, "validation", shifted)[METRIC]
         assert found.arrays["score"][2, index] == pytest.approx(expected)
     assert found.arrays["best"].tolist() == [plain_choice(run, sigma) for sigma in found.values["sigmas"]]
@@ -82,15 +87,15 @@ def test_people_are_never_in_both_halves():
     labels = np.array([[0, 1], [1, 0], [0, 0], [1, 1], [0, 1], [1, 0]], bool).repeat(2, axis=0)
     halves, fit = [], adaptation.fit_offsets
 
-    def seen(fitted, logits, metric):
-        halves.append(set(logits[:, 0].astype(int)))
-        return fit(fitted, logits, metric)
+    def seen(labels, logits, known, metrics):
+        halves.append(set(logits[:, 0, 0].astype(int)))
+        return fit(labels, logits, known, metrics)
 
     images = images_of(labels, GROUPS)
     logits = np.repeat(GROUPS[:, None], 2, axis=1)[None].astype(float)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(adaptation, "fit_offsets", seen)
-        adaptation.scorers_by_halves(images, logits, METRIC, np.array([0.5, 0.5]), 0)
+        adaptation.by_halves(images, logits, [METRIC], 0)
     assert halves[0] & halves[1] == set() and halves[0] | halves[1] == set(range(6))
     assert len(halves[0]) == 3
 
@@ -99,8 +104,10 @@ def images_of(labels, groups=None):
     return Prepared(None, np.arange(len(labels)), labels, groups, ())
 
 
-def scores_of_halves(images, logits, rates):
-    return adaptation.means_of(images, adaptation.scorers_by_halves(images, logits, METRIC, rates, 0), METRIC)
+def score_by_halves(images, logits):
+    """Of (V, n, K) logits: the means (V,)."""
+    shifted = adaptation.by_halves(images, logits, [METRIC], 0)[METRIC]
+    return defined_mean(Scoring(images.labels, images.known, images.units, 0, 0)(METRIC, shifted)[0])
 
 
 def test_what_fits_one_half_only_does_not_win():
@@ -108,9 +115,9 @@ def test_what_fits_one_half_only_does_not_win():
     random = np.random.default_rng(0)
     images = images_of(random.random((200, 30)) < 0.5)
     logits, rates = random.normal(size=(200, 30)), np.full(30, 0.5)
-    fitted = logits + adaptation.fit_offsets(images.labels, logits, METRIC)
-    (honest,) = scores_of_halves(images, logits[None], rates)
-    assert metrics(images.labels, 1 / (1 + np.exp(-fitted)), rates)[METRIC].mean() > 0.53
+    shifted = logits + fitted(images, logits, METRIC)
+    (honest,) = score_by_halves(images, logits[None])
+    assert metrics(images.labels, expit(shifted), rates)[METRIC].mean() > 0.53
     assert honest == pytest.approx(0.5, abs=0.015)
 
 
@@ -130,8 +137,7 @@ def answers_right_at(rows, labels):
 def chosen(images, *answers):
     """The choice among the identity and pairs with these answers, as they are: no offset is fitted."""
     among = [{"kind": "identity"}, *[{"kind": "pair"}] * (len(answers) - 1)]
-    scorers = [Scorer(images.labels, 1 / (1 + np.exp(-one)), np.array([0.5])) for one in answers]
-    return adaptation.choose(images, scorers, among, 0)
+    return adaptation.choose(images, np.stack(answers), among, 0)
 
 
 def test_a_pair_has_to_be_measurably_better_than_the_identity():
@@ -154,9 +160,9 @@ def test_images_of_one_person_are_one_piece_of_evidence():
 
 
 def test_levels_that_do_not_rise_are_merged_with_the_lower_sigma():
-    assert adaptation.rising([0.1, 0.2, 0.3]) == [0, 1, 2]
-    assert adaptation.rising([0.1, 0.1, 0.05, 0.3, 0.3, 0.2]) == [0, 3]
-    assert adaptation.rising([0.2]) == [0]
+    assert rising([0.1, 0.2, 0.3]) == [0, 1, 2]
+    assert rising([0.1, 0.1, 0.05, 0.3, 0.3, 0.2]) == [0, 3]
+    assert rising([0.2]) == [0]
 
 
 def made_up(knots=(0, 2)):
@@ -175,27 +181,39 @@ def made_up(knots=(0, 2)):
 
 
 def test_the_rule_by_hand(monkeypatch):
-    monkeypatch.setattr(analysis, "result_of", lambda run, name: made_up())
-    rule = adaptation.rule(None)
-    np.testing.assert_allclose(rule.boundaries, [0.08])
-    np.testing.assert_array_equal(rule.sigmas, [0, 0.2])
-    np.testing.assert_array_equal(rule.pairs, [[1, 1], [2, 4]])
-    np.testing.assert_array_equal(rule.offsets, [[0, 1], [14, 15]])
-    np.testing.assert_array_equal(rule.plain_offsets, [[0, 1], [12, 13]])
-    np.testing.assert_array_equal(rule.knots(np.float32([0, 0.07, 0.08, 0.09, 3])), [0, 0, 1, 1, 1])
+    monkeypatch.setattr(analysis, "result_of", lambda run, name, split: made_up())
+    found = rule(None)
+    np.testing.assert_allclose(found.boundaries, [0.08])
+    np.testing.assert_array_equal(found.sigmas, [0, 0.2])
+    np.testing.assert_array_equal(found.pairs, [[1, 1], [2, 4]])
+    np.testing.assert_array_equal(found.offsets, [[0, 1], [14, 15]])
+    np.testing.assert_array_equal(found.plain_offsets, [[0, 1], [12, 13]])
+    np.testing.assert_array_equal(found.knots(np.float32([0, 0.07, 0.08, 0.09, 3])), [0, 0, 1, 1, 1])
 
 
 def test_with_one_level_there_is_no_boundary(monkeypatch):
-    monkeypatch.setattr(analysis, "result_of", lambda run, name: made_up(knots=(1,)))
-    rule = adaptation.rule(None)
-    assert rule.boundaries.shape == (0,)
-    np.testing.assert_array_equal(rule.knots(np.float32([0, 1])), [0, 0])
+    monkeypatch.setattr(analysis, "result_of", lambda run, name, split: made_up(knots=(1,)))
+    found = rule(None)
+    assert found.boundaries.shape == (0,)
+    np.testing.assert_array_equal(found.knots(np.float32([0, 1])), [0, 0])
 
 
 def test_without_masks_there_are_offsets_alone():
-    found = adaptation.compute(make_run(masks="none", analysis={"sigmas": (0.1,)}))
+    found = adaptation.compute(make_run(masks="none", analysis={"sigmas": (0.1,)}), "validation")
     assert found.values["variants"] == [{"kind": "identity", "a": 1.0, "b": 1.0}]
     assert found.arrays["offsets"].shape == (1, 1, 3) and found.arrays["best"].tolist() == [0]
+
+
+def test_labels_that_are_not_known_count_nowhere():
+    known = np.random.default_rng(2).random((24, 3)) < 0.7
+    run = make_run(known=known, analysis={"sigmas": (0.3,)})
+    found, images = adaptation.compute(run, "validation"), run.images("validation")
+    logits = plain_logits(run, "validation", ("noise", 0.3), (1.0, 1.0))
+    for k in range(3):
+        rows = images.known[:, k]
+        own = Prepared(None, images.ids[rows], images.labels[rows, k : k + 1], None, ())
+        expected = fitted(own, logits[rows, k : k + 1], METRIC)
+        np.testing.assert_allclose(found.arrays["offsets"][0, 0, k], expected[0], atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -203,19 +221,30 @@ def test_without_masks_there_are_offsets_alone():
     [
         ("the model was trained on the validation images", {"data": {"train_on_validation": True}}),
         ("the data have no validation split", {"validation": False}),
-        ("the network has no attribute heads", {"attribute_heads": False}),
+        ("the targets exclude each other", {"exclusive": True}),
     ],
 )
-def test_unavailable_with_the_reason(reason, changes):
-    with pytest.raises(Unavailable, match=reason):
-        adaptation.compute(make_run(**changes))
+def test_needs(reason, changes):
+    assert lacking(make_run(**changes), "test", adaptation.NEEDS) == reason
+    assert lacking(make_run(), "test", adaptation.NEEDS) is None
 
 
 def test_it_is_kept_and_does_not_ask_which_split_is_reported(small_run, tmp_path, monkeypatch):
     run = TrainedRun(small_run, ["analysis.split=validation", "analysis.sigmas=[0.2]"])
     monkeypatch.setattr(TrainedRun, "folder", tmp_path)
-    rule = adaptation.rule(run)
-    assert rule.offsets.shape == (1, 5) and (tmp_path / "adaptation.npz").exists()
+    found = rule(run)
+    assert found.offsets.shape == (1, 5) and (tmp_path / "adaptation.validation.npz").exists()
     monkeypatch.setattr(adaptation, "compute", None)
-    again = adaptation.rule(TrainedRun(small_run, ["analysis.sigmas=[0.2]"]))
-    np.testing.assert_array_equal(again.offsets, rule.offsets)
+    again = rule(TrainedRun(small_run, ["analysis.sigmas=[0.2]"]))
+    np.testing.assert_array_equal(again.offsets, found.offsets)
+
+
+def test_it_is_about_validation_whatever_is_reported(small_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(TrainedRun, "folder", tmp_path)
+    run = TrainedRun(small_run, ["analysis.sigmas=[0.2]"])
+    found, missing = analysis.compute_missing(run, names=("adaptation",), split="test")
+    assert not missing and found["adaptation"].values["images"] == 24
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "adaptation.validation.json",
+        "adaptation.validation.npz",
+    ]

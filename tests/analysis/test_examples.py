@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mam_keras.analysis import Unavailable, examples
+from mam_keras.analysis import examples
+from mam_keras.analysis.needs import lacking
 from tests.analysis import untrained
 from tests.model import equations
 
@@ -32,63 +33,108 @@ def test_the_identity_no_masks_and_the_strongest_of_a_few_b_are_shown(pairs, oth
     assert examples.shown_pairs(pairs, (1.0, 1.0)) == [(1, 1), (0, 1), *others]
 
 
-@pytest.mark.parametrize(
-    "model", [{}, {"masks": "common"}, {"masks": "none"}, {"mask_offset": 0, "pooled_share": 0.25}]
-)
+MODELS = [{}, {"masks": "common"}, {"masks": "none"}, {"mask_offset": 0, "pooled_share": 0.25}, {"system": "plain"}]
+
+
+def drawn(arrays, name, v=0):
+    """A map as it is kept, and half a step of it."""
+    step = arrays[f"scale.{name}"][:, :, v, None, None] / examples.LEVELS
+    return step * arrays[f"map.{name}"][:, :, v], 0.5001 * step + 1e-5
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_everything_shown_follows_from_the_equations(model):
     run = untrained.run(NAMES, **model)
     found = examples.look(run, run.images("test").images)
-    arrays, pairs = found.arrays, found.values["pairs"]
-    heads, bias = run.network.heads, run.network.bias
-    kernel = heads.kernel.numpy().astype(float)
-    if run.network.masked:
+    arrays, pairs, network = found.arrays, found.values["pairs"], run.network
+    kernel, bias = network.contributions.heads.kernel.numpy().astype(float), network.heads[0].bias.numpy()
+    if network.masks:
         F, M = untrained.whole(run)
-        factors = [heads.mask_offset + equations.tone_curve(M, a, b) for a, b in pairs]
+        factors = [network.masks.offset + equations.tone_curve(M, a, b) for a, b in pairs]
     else:
-        F, factors = run.network.features(run.images("test").images / np.float32(255)).numpy().astype(float), [1]
-        assert pairs == [[1, 1]]
+        F, factors = network.features(run.images("test").images / np.float32(255)).numpy().astype(float), [1]
+        assert pairs == []
+    assert arrays["map.contributions"].shape[2] == arrays["probabilities"].shape[2] == len(factors)
     for v, factor in enumerate(factors):
         scores = equations.scores(F, kernel, factor).transpose(0, 3, 1, 2)
-        scales = arrays["scales"][:, :, v]
+        scales = arrays["scale.contributions"][:, :, v]
         np.testing.assert_allclose(scales, np.abs(scores).max(axis=(2, 3)), rtol=1e-4, atol=1e-6)
-        step = scales[..., None, None] / examples.LEVELS
-        assert (np.abs(step * arrays["maps"][:, :, v] - scores) <= 0.5001 * step + 1e-5).all()
+        shown, half = drawn(arrays, "contributions", v)
+        assert (np.abs(shown - scores) <= half).all()
         highest = -np.sort(-scores.reshape(*scores.shape[:2], -1))
         taken = highest[..., : round(run.config.model.pooled_share * highest.shape[-1])].mean(axis=-1)
         np.testing.assert_allclose(arrays["probabilities"][..., v], equations.sigmoid(taken + bias), atol=1e-5)
+        np.testing.assert_array_equal(arrays["answers"][..., v], taken + bias >= 0)
+    assert found.values["pooled"] == [run.config.model.pooled_share, None]
 
     parts = np.abs(kernel * factors[0] * F[:, :, :, None]).mean(axis=(1, 2))
     channels = np.argsort(-parts, axis=-1)[..., :3]
     np.testing.assert_array_equal(arrays["channels"], channels)
     shares = np.take_along_axis(parts, channels, axis=-1) / parts.sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(arrays["shares"], shares, rtol=1e-4)
-    assert ("masks" in arrays) == run.network.masked
-    if run.network.masked:
+    assert ("masks" in arrays) == bool(network.masks)
+    if network.masks:
         per_channel = M.transpose(0, 3, 4, 1, 2)
         masks = per_channel if M.shape[-1] == 1 else np.take_along_axis(per_channel, channels[..., None, None], axis=2)
-        drawn = arrays["masks"] * arrays["highest"][..., None, None] / examples.LEVELS
+        shown = arrays["masks"] * arrays["highest"][..., None, None] / examples.LEVELS
         np.testing.assert_allclose(arrays["highest"], masks.max(axis=(3, 4)), rtol=1e-5)
-        np.testing.assert_allclose(drawn, masks, atol=0.51 / examples.LEVELS)
+        np.testing.assert_allclose(shown, masks, atol=0.51 / examples.LEVELS)
 
 
-def test_the_identity_gives_the_models_own_predictions():
-    run = untrained.run(NAMES, multi_label_head=True)
+SYSTEMS = [
+    {},
+    {"perception": "stage"},
+    {"attribute_heads": False},
+    {"system": "plain"},
+    {"system": "attention_branch"},
+    {"system": "attention_branch", "maps": "one"},
+]
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("model", SYSTEMS)
+def test_every_map_of_every_system_is_shown_as_it_is(model, exclusive, monkeypatch):
+    monkeypatch.setattr(examples, "BATCH", 5)  # of 7 images
+    run = untrained.run(NAMES, exclusive=exclusive, **model)
+    network, pictures = run.network, run.images("test").images[:7]
+    found, images = examples.look(run, pictures), pictures / np.float32(255)
+    assert list(found.values["maps"]) == list(network.maps)
+    for name, one in network.maps.items():
+        assert found.values["maps"][name] == {"title": one.title, "note": one.note, "signed": one.signed}
+        expected = np.asarray(one.show(images)).transpose(0, 3, 1, 2)
+        shown, half = drawn(found.arrays, name)
+        assert shown.shape == expected.shape
+        assert (np.abs(shown - expected) <= half).all()
+    outputs = network.computing(*found.values["heads"])(images)
+    logits = [np.asarray(outputs[head.name]) for head in network.heads]
+    probability = np.asarray(network.probabilities(logits[0]))
+    np.testing.assert_allclose(found.arrays["probabilities"][..., 0], probability, atol=1e-5)
+    assert (probability.sum(axis=1) == pytest.approx(1)) == exclusive
+    np.testing.assert_array_equal(found.arrays["answers"][..., 0], network.answers(logits[0]))
+    for head, own in zip(network.heads[1:], logits[1:], strict=True):
+        np.testing.assert_allclose(found.arrays[f"head.{head.name}"], network.probabilities(own), atol=1e-5)
+    assert ("channels" in found.arrays) == bool(network.contributions)
+
+
+def test_pairs_change_answers_where_channels_have_no_part_of_them():
+    run = untrained.run(NAMES, perception="stage")
     images = run.images("test").images
-    found = examples.look(run, images).arrays
-    outputs = run.network.model.predict(images / np.float32(255), verbose=0)
-    for k, name in enumerate(NAMES):
-        np.testing.assert_allclose(found["probabilities"][:, k, 0], outputs[name][:, 0], atol=1e-6)
-    np.testing.assert_allclose(found["multi_label"], outputs["multi_label"], atol=1e-6)
+    found = examples.look(run, images)
+    for v, (a, b) in enumerate(found.values["pairs"]):
+        expected = run.network.masks.logits(run.network.features(images / np.float32(255)), a, b)
+        np.testing.assert_allclose(found.arrays["probabilities"][..., v], equations.sigmoid(expected), atol=1e-5)
+    assert found.arrays["map.masks"].shape[2] == 1
+    assert not {"channels", "shares", "masks", "highest"} & set(found.arrays)
 
 
 def test_a_map_of_nothing_is_nothing():
     found = examples.look(untrained.run(NAMES, mask_offset=0), np.zeros((1, 16, 16, 3), np.uint8)).arrays
-    assert (found["maps"][:, :, 1] == 0).all()  # a = 0 and no offset
+    assert (found["map.contributions"][:, :, 1] == 0).all()  # a = 0 and no offset
     assert np.isfinite(found["probabilities"]).all()
 
 
 def test_labels_and_names_are_those_of_the_images(trained):
-    found = examples.compute(trained)
+    found = examples.compute(trained, "test")
     prepared = trained.images("test")
     assert len(found.arrays["ids"]) == trained.config.analysis.examples
     for name, labels, pixels in zip(*(found.arrays[key] for key in ("ids", "labels", "images")), strict=True):
@@ -96,14 +142,9 @@ def test_labels_and_names_are_those_of_the_images(trained):
         np.testing.assert_array_equal(labels, prepared.labels[row])
         np.testing.assert_array_equal(pixels, prepared.images[row])
     assert (found.arrays["labels"].any(axis=0) == prepared.labels.any(axis=0)).all()
+    assert found.arrays["known"].all()
 
 
-def test_without_heads_or_images_there_is_nothing_to_explore():
-    with pytest.raises(Unavailable, match="no attribute heads"):
-        examples.compute(untrained.run(NAMES, attribute_heads=False))
-    run = untrained.run(NAMES)
-    run.config = run.config.model_copy(
-        update={"analysis": run.config.analysis.model_copy(update={"split": "validation"})}
-    )
-    with pytest.raises(Unavailable, match="no validation split"):
-        examples.compute(run)
+def test_without_images_there_is_nothing_to_explore():
+    assert "no validation split" in lacking(untrained.run(NAMES), "validation", examples.NEEDS)
+    assert lacking(untrained.run(NAMES, attribute_heads=False), "test", examples.NEEDS) is None

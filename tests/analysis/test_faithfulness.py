@@ -2,50 +2,65 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from mam_keras.analysis import Unavailable, faithfulness
+from mam_keras.analysis import faithfulness, needs
+from mam_keras.analysis.covering import Covered
 from mam_keras.config import Evaluation
-from tests.analysis import untrained
+from mam_keras.model.network import Map
+from tests.analysis import looked_at
 
 
-def test_blocks_get_the_images_mean_colour():
+class Fourth:
+    """A network of 4 x 4 images in 2 x 2 blocks: logit k is the red, green or blue of the fourth block, less 0.3."""
+
+    image_size = 4
+    logit_of = None
+
+    def __init__(self, exclusive=False):
+        self.targets = type("Targets", (), {"exclusive": exclusive, "names": "rgb"})
+
+    def features(self, images):
+        return images
+
+    def logits(self, images):
+        return tf.reduce_mean(images[:, 2:, 2:], axis=(1, 2)) - 0.3
+
+    def logit(self, images, features, k):
+        return self.logits(images)[:, k]
+
+    def probabilities(self, logits):
+        return (tf.nn.softmax if self.targets.exclusive else tf.sigmoid)(logits)
+
+    def answers(self, logits):
+        return np.arange(3) == logits.argmax(axis=-1)[:, None] if self.targets.exclusive else logits >= 0
+
+
+@pytest.mark.parametrize("most", [1, 2, 100])
+def test_covered_blocks_have_the_images_mean_colour(most):
+    images = np.zeros((2, 4, 4, 3), np.float32)
+    images[:, 2:, 2:] = 0.8, 0.4, 0  # of the whole the mean is a fourth of it
+    images[1] *= 0.5
+    hidden = np.zeros((2, 3, 4), bool)
+    hidden[:, 1, 3] = hidden[1, 2, :3] = hidden[0, 2] = True
+    found = Covered(Fourth(), (2, 2), most)(images, hidden, 0)
+    np.testing.assert_allclose(found.logits, [[0.5, -0.1, -0.1], [0.1, -0.2, 0.1]], atol=1e-6)
+    np.testing.assert_allclose(found.probabilities, 1 / (1 + np.exp(-found.logits)), rtol=1e-6)
+    np.testing.assert_array_equal(found.found, [[True, False, False], [True, False, True]])
+
+
+def test_of_targets_that_exclude_each_other_the_highest_is_found():
     images = np.zeros((1, 4, 4, 3), np.float32)
-    images[0, :2, :2] = 0.8, 0.4, 0
-    covered = faithfulness.cover(images, np.array([[True, False, False, True]]), (2, 2))
-    expected = images[0].copy()
-    expected[:2, :2] = expected[2:, 2:] = 0.2, 0.1, 0
-    np.testing.assert_allclose(covered[0], expected, rtol=1e-6)
-
-
-def test_the_highest_of_equal_ones_are_the_first():
-    np.testing.assert_array_equal(
-        faithfulness.highest(np.array([[1, 3, 3, 2], [0, 0, 0, 0]]), 2),
-        [[False, True, True, False], [True, True, False, False]],
-    )
-
-
-def test_the_middle_by_hand():
-    nearest = faithfulness.highest(faithfulness.nearness((4, 4)), 4).reshape(4, 4)
-    np.testing.assert_array_equal(np.argwhere(nearest), [[1, 1], [1, 2], [2, 1], [2, 2]])
+    images[:, 2:, 2:], images[:, :2, :2] = (0.8, 0.4, 0), (0, 0, 1)
+    hidden = np.array([[[False] * 4, [False, False, False, True]]])  # then (0.2, 0.1, 0.25)
+    found = Covered(Fourth(True), (2, 2), 100)(images, hidden, 0)
+    np.testing.assert_array_equal(found.found, [[True, False]])
+    powers = np.exp([[0.8, 0.4, 0], [0.2, 0.1, 0.25]])
+    np.testing.assert_allclose(found.probabilities, [powers[:, 0] / powers.sum(axis=1)], rtol=1e-6)
 
 
 def plain_logits(run, images):
-    features = run.network.features(images.astype(np.float32)).numpy().astype(float)
-    heads = run.network.heads
-    gain = 1.0
-    if run.network.masked:
-        kernel, bias = heads.mask_kernel.numpy().astype(float), heads.mask_bias.numpy().astype(float)
-        from tests.model import equations
-
-        masks = equations.common_masks if run.config.model.masks == "common" else equations.masks
-        gain = heads.mask_offset + masks(features, kernel, bias)
-    contributions = heads.kernel.numpy() * gain * features[:, :, :, None, :]
-    return contributions, pooled(run, contributions.sum(axis=-1)) + run.network.bias
-
-
-def pooled(run, scores):
-    flat = np.sort(scores.reshape(len(scores), -1, scores.shape[-1]), axis=1)
-    return flat[:, -max(1, round(run.config.model.pooled_share * flat.shape[1])) :].mean(axis=1)
+    return looked_at.logits(run, images.astype(np.float32))
 
 
 @pytest.mark.parametrize(
@@ -54,10 +69,10 @@ def pooled(run, scores):
 def test_losses_are_those_of_each_image_alone(monkeypatch, model):
     monkeypatch.setattr(faithfulness, "MOST", 9)
     monkeypatch.setattr(faithfulness, "DRAWS", 400)
-    run = untrained.balanced(untrained.run(images=40, batch_size=6, **model))
-    found = faithfulness.compute(run)
+    run = looked_at.balanced(images=40, batch_size=6, **model)
+    found = faithfulness.compute(run, "test")
     images, labels = run.images("test").images / 255, run.images("test").labels
-    contributions, logits = plain_logits(run, images)
+    contributions, logits = looked_at.contributions(run, images.astype(np.float32)), plain_logits(run, images)
     scores = contributions.sum(axis=-1)
     y, x = np.mgrid[:8, :8] - 3.5
     middle = np.argsort((y**2 + x**2).ravel(), kind="stable")[:6]
@@ -72,16 +87,14 @@ def test_losses_are_those_of_each_image_alone(monkeypatch, model):
                 for block in blocks:
                     i, j = divmod(block, 8)
                     image[2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = images[row].mean(axis=(0, 1))
-                losses.append(logits[row, k] - plain_logits(run, image[None])[1][0, k])
+                losses.append(logits[row, k] - plain_logits(run, image[None])[0, k])
             importance = np.abs(contributions[row, :, :, k]).mean(axis=(0, 1))
             kept = np.ones(8)
             kept[importance.argmax()] = 0  # a tenth of 8 channels is one
-            without = pooled(run, (contributions[row, :, :, k] * kept).sum(axis=-1)[None, :, :, None])[0, 0]
-            alone = [
-                pooled(run, np.delete(contributions[row, :, :, k], c, axis=-1).sum(axis=-1)[None, :, :, None])[0, 0]
-                for c in range(8)
-            ]
-            before = logits[row, k] - run.network.bias[k]
+            without = looked_at.pooled(run, (contributions[row, :, :, k] * kept).sum(axis=-1)[None, :, :, None])[0, 0]
+            fewer = [np.delete(contributions[row, :, :, k], c, axis=-1).sum(axis=-1) for c in range(8)]
+            alone = looked_at.pooled(run, np.stack(fewer)[..., None])[:, 0]
+            before = logits[row, k] - run.network.heads[0].bias.numpy()[k]
             expected.append([*losses, before - without, before - np.mean(alone)])
             missed.append([losses[0] > logits[row, k], losses[1] > logits[row, k]])
         mean = np.mean(expected, axis=0)
@@ -97,10 +110,10 @@ def test_losses_are_those_of_each_image_alone(monkeypatch, model):
 
 
 def test_streamed_is_whole_with_what_is_drawn_at_random():
-    run = untrained.balanced(untrained.run(images=40, batch_size=7))
-    first = faithfulness.compute(run)
+    run = looked_at.balanced(images=40, batch_size=7)
+    first = faithfulness.compute(run, "test")
     run.config = run.config.model_copy(update={"evaluation": Evaluation(batch_size=40)})
-    whole = faithfulness.compute(run)
+    whole = faithfulness.compute(run, "test")
     assert first.values == whole.values
     for name, array in first.arrays.items():
         np.testing.assert_allclose(whole.arrays[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
@@ -108,17 +121,31 @@ def test_streamed_is_whole_with_what_is_drawn_at_random():
     np.testing.assert_allclose(first.arrays["covering.difference"][..., 0], difference[..., 0], atol=1e-6)
 
 
+def test_any_map_can_be_covered_by(monkeypatch):
+    run = looked_at.balanced(images=40)
+    brightness = Map("brightness", "How bright.", False, lambda images: tf.reduce_mean(images[:, ::4, ::4], -1, True))
+    run.network.maps, run.network.contributions = {"brightness": brightness, **run.network.maps}, None
+    found = faithfulness.compute(run, "test")
+    assert found.values["map"] == {"name": "brightness", "title": "brightness", "note": "How bright."}
+    assert found.values["positions"] == [2, 16]
+    assert found.values["channels"] is None
+    assert "channels.mean" not in found.arrays
+    assert np.isfinite(found.arrays["covering"]).all()
+    headline = faithfulness.headline(found)
+    assert headline["covering"].value == found.arrays["covering.mean"][0, 0]
+    assert headline["covering_random"].value == found.arrays["covering.mean"][1, 0]
+
+
 def test_without_true_positives_all_is_undefined():
-    run = untrained.run()
+    run = looked_at.run()
     run.images("test").labels[:] = False
-    found = faithfulness.compute(run)
+    found = faithfulness.compute(run, "test")
     assert all(np.isnan(found.arrays[name]).all() for name in ("logit", "covering", "channels.mean"))
 
 
 def test_what_cannot_be_answered():
-    with pytest.raises(Unavailable, match="no attribute heads"):
-        faithfulness.compute(untrained.run(attribute_heads=False))
-    run = untrained.run()
-    run.images = lambda split: None
-    with pytest.raises(Unavailable, match="no test split"):
-        faithfulness.compute(run)
+    run = looked_at.run()
+    run.network.maps = {}
+    run.source = type("Source", (), {"splits": {"test": None}})
+    assert "no maps" in needs.lacking(run, "test", faithfulness.NEEDS)
+    assert "no validation split" in needs.lacking(run, "validation", faithfulness.NEEDS)

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from mam_keras.analysis import Unavailable, localisation, regions
+from mam_keras.analysis import Unavailable, localisation, regions, true_positives
 from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.config import Evaluation
-from tests.analysis import untrained
+from mam_keras.model.network import Map
+from tests.analysis import looked_at
 
 # A map on 4 x 4 positions and the shares of their blocks that lie in a region
 MAP = np.array([[0, 0, 0, 0], [0, 6, 2, 0], [0, 1, 1, 0], [0, 0, 0, 0]], float)
@@ -49,36 +49,6 @@ def test_what_nobody_annotated_counts_for_nothing():
     assert (pointing, peak) == (1, 1)
 
 
-def test_blocks_of_pixels():
-    pixels = np.zeros((4, 4), bool)
-    pixels[0, 0] = pixels[2:, 2:] = True
-    np.testing.assert_array_equal(localisation.cover(pixels, (2, 2)), [[0.25, 0], [0, 1]])
-
-
-def test_the_blob_is_highest_in_the_middle_and_has_its_width():
-    blob = localisation.blob((40, 40))
-    assert (blob == blob.max()).sum() == 4
-    np.testing.assert_array_equal(blob, np.rot90(blob))
-    along = blob[20] / blob[20, 20]
-    assert along[26] == pytest.approx(np.exp(-((6.5 / 40) ** 2 - (0.5 / 40) ** 2) / (2 * 0.15**2)), rel=1e-6)
-
-
-def test_grad_cam_is_that_of_the_gradient():
-    network = untrained.run(seed=3).network
-    images = tf.constant(np.random.default_rng(1).random((2, 16, 16, 3), np.float32))
-    head = network.model.get_layer("multi_label_logits")
-    for k in range(3):
-        with tf.GradientTape() as tape:
-            features = network.features(images)
-            tape.watch(features)
-            logit = head(tf.reduce_mean(features, axis=(1, 2)))[:, k]
-        weights = tf.reduce_mean(tape.gradient(logit, features), axis=(1, 2), keepdims=True)
-        expected = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1)).numpy()
-        found = localisation.grad_cam(features, head.kernel)[..., k].numpy() / 64
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
-        assert found.max() > 0
-
-
 class Squares:
     """Regions that differ by image and attribute; a quarter of the pixels does not count; one image has none."""
 
@@ -99,19 +69,17 @@ class Squares:
 
 
 def localise(run, monkeypatch):
-    monkeypatch.setattr(regions, "region_sets", lambda _: [Squares(run)])
-    return localisation.compute(run)
+    monkeypatch.setattr(regions, "region_sets", lambda *_: [Squares(run)])
+    return localisation.compute(run, "test")
 
 
 @pytest.mark.parametrize("masks", ["per_feature", "common"])
 def test_streamed_is_whole_in_pixels(monkeypatch, masks):
     monkeypatch.setattr(localisation, "MOST", 15)
-    run = untrained.balanced(untrained.run(masks=masks, images=60, batch_size=7, groups=np.arange(60) // 3))
+    run = looked_at.balanced(masks=masks, images=60, batch_size=7, groups=np.arange(60) // 3)
     found = localise(run, monkeypatch)
-    features, M = untrained.whole(run)
-    kernel = run.network.heads.kernel.numpy().astype(float)
-    scores = (kernel * (1 + M) * features[:, :, :, None, :]).sum(axis=-1)
-    logits = scores.mean(axis=(1, 2)) + run.network.bias
+    scores = looked_at.contributions(run, looked_at.pictures(run)).sum(axis=-1)
+    logits = looked_at.logits(run, looked_at.pictures(run))
     labels, where = run.images("test").labels, Squares(run)
     ratios, pointing = [], []
     for k in range(3):
@@ -139,7 +107,7 @@ def test_streamed_is_whole_in_pixels(monkeypatch, masks):
 
 
 def test_the_headline_is_about_the_attributes_with_small_regions(monkeypatch):
-    run = untrained.balanced(untrained.run(images=60))
+    run = looked_at.balanced(images=60)
     found = localise(run, monkeypatch)
     values, ratio = found.values["squares"], found.arrays["squares.ratio"][:, 0, 0]
     small = [run.attributes.index(name) for name in values["small"]]
@@ -152,11 +120,10 @@ def test_the_headline_is_about_the_attributes_with_small_regions(monkeypatch):
 
 
 def test_pictures_are_of_the_first_image_with_a_region(monkeypatch):
-    run = untrained.balanced(untrained.run(images=60))
+    run = looked_at.balanced(images=60)
     found = localise(run, monkeypatch)
-    features, M = untrained.whole(run)
-    scores = (run.network.heads.kernel.numpy() * (1 + M) * features[:, :, :, None, :]).sum(axis=-1)
-    positives = (scores.mean(axis=(1, 2)) + run.network.bias >= 0) & run.images("test").labels
+    scores = looked_at.contributions(run, looked_at.pictures(run)).sum(axis=-1)
+    positives = (looked_at.logits(run, looked_at.pictures(run)) >= 0) & run.images("test").labels
     positives[3] = False
     for k in range(3):
         row = positives[:, k].argmax()
@@ -166,48 +133,104 @@ def test_pictures_are_of_the_first_image_with_a_region(monkeypatch):
         np.testing.assert_allclose(found.arrays["squares.maps"][k, 0] / 255, expected / expected.max(), atol=0.003)
 
 
+BOTH = ["contributions", "grad_cam"]
+
+
 @pytest.mark.parametrize(
-    ("model", "methods"),
+    ("model", "maps"),
     [
-        ({"masks": "none"}, ["map", "grad_cam", "untrained", "blob", "uniform"]),
-        ({"mask_offset": 0, "pooled_share": 0.25}, ["map", "grad_cam", "untrained", "blob", "uniform"]),
-        ({"multi_label_head": False, "reconstructor": False}, ["map", "untrained", "blob", "uniform"]),
+        ({"masks": "none"}, BOTH),
+        ({"mask_offset": 0, "pooled_share": 0.25}, BOTH),
+        ({"multi_label_head": False, "reconstructor": False}, BOTH),
+        ({"attribute_heads": False}, ["grad_cam"]),
+        ({"system": "plain"}, BOTH),
     ],
 )
-def test_every_kind_of_network(monkeypatch, model, methods):
-    run = untrained.balanced(untrained.run(images=60, attributes=("Smiling",), **model))
+def test_every_kind_of_network(monkeypatch, model, maps):
+    run = looked_at.balanced(images=60, attributes=("Smiling",), **model)
     found = localise(run, monkeypatch)
-    assert found.values["methods"] == methods
-    assert found.arrays["squares.ratio"].shape == (1, len(methods), 3)
+    assert found.values["methods"] == [*maps, "untrained", "blob", "uniform"]
+    assert list(found.values["maps"]) == maps
+    assert found.values["maps"]["grad_cam"] == {
+        "title": run.network.maps["grad_cam"].title,
+        "note": run.network.maps["grad_cam"].note,
+        "signed": False,
+    }
+    assert found.arrays["squares.ratio"].shape == (1, len(maps) + 3, 3)
     assert np.isfinite(found.arrays["squares.ratio"]).all()
-    assert found.arrays["squares.maps"].shape == (1, len(methods) - 3, 8, 8)
+    assert found.arrays["squares.maps"].shape == (1, len(maps), 8, 8)
+    assert found.values["seen"] == 7
+
+
+def test_targets_that_exclude_each_other(monkeypatch):
+    monkeypatch.setattr(true_positives, "LEAST", 1)
+    run = looked_at.run(images=40, exclusive=True)
+    images, logits = run.images("test"), np.asarray(run.network.logits(looked_at.pictures(run)))
+    images.labels[:] = np.arange(3) == np.random.default_rng(2).integers(0, 3, (40, 1))
+    found = localise(run, monkeypatch)
+    expected = images.labels & (np.arange(3) == logits.argmax(axis=1)[:, None])
+    expected[3] = False
+    np.testing.assert_array_equal(found.arrays["squares.count"], expected.sum(axis=0))
+    assert expected.any()
+
+
+def test_one_map_for_all_targets_on_a_coarser_grid_is_measured_on_it(monkeypatch):
+    run = looked_at.balanced(images=60)
+    for network in (run.network, run.untrained):
+        one = Map("middle", "", False, lambda images: images[:, 1::4, 1::4, :1])
+        network.maps = {"middle": one, **network.maps}
+    found = localise(run, monkeypatch)
+    assert found.values["methods"][:3] == ["middle", "contributions", "grad_cam"]
+    assert found.values["grid"] == [4, 4]
+    assert found.arrays["squares.maps"].shape == (3, 3, 4, 4)
+    middle, blob = (found.values["methods"].index(name) for name in ("middle", "untrained"))
+    np.testing.assert_array_equal(found.arrays["squares.ratio"][:, middle], found.arrays["squares.ratio"][:, blob])
+
+
+def test_unknown_labels_are_not_looked_for(monkeypatch):
+    run = looked_at.balanced(images=60)
+    images = run.images("test")
+    run.images = lambda split: images
+    before = localise(run, monkeypatch).arrays["squares.count"]
+    images.known[:, 1] = False
+    after = localise(run, monkeypatch).arrays["squares.count"]
+    np.testing.assert_array_equal(after, before * [1, 0, 1])
+
+
+def test_what_a_study_tabulates(monkeypatch):
+    found = localise(looked_at.balanced(images=60), monkeypatch)
+    headline, mean = localisation.headline(found), found.arrays["squares.small.ratio.mean"]
+    assert list(headline) == ["localisation", "localisation_grad_cam", "pointing", "pointing_grad_cam", "localised"]
+    assert headline["localisation"].value == mean[0, 0]
+    assert headline["localisation_grad_cam"].low == mean[1, 1]
+    assert headline["localised"].value == len(found.values["squares"]["small"])
+    found.values["parts"], found.values["sets"] = found.values["squares"], ["parts", "squares"]
+    assert localisation.headline(found)["localisation"] == headline["localisation"]  # parts are other images
 
 
 def test_without_true_positives_nothing_is_reported(monkeypatch):
-    run = untrained.run()
+    run = looked_at.run()
     run.images("test").labels[:] = False
     found = localise(run, monkeypatch)
     assert found.values["squares"] == {"images": 12, "small": [], "ratio": None, "least_ratio": None, "pointing": None}
     assert np.isnan(found.arrays["squares.ratio"]).all()
-
-
-def test_without_attribute_heads_there_are_no_maps():
-    with pytest.raises(Unavailable, match="no attribute heads"):
-        localisation.compute(untrained.run(attribute_heads=False))
+    assert localisation.headline(found)["localisation"].value is None
 
 
 def test_drawn_faces_are_localised_by_their_exact_regions(small_run):
     run = TrainedRun(small_run)
-    found = localisation.compute(run)
+    found = localisation.compute(run, "test")
     assert found.values["sets"] == ["exact"]
     assert found.values["seen"] == 1 + 2 * 3 + 2 * 4 * 3
     assert found.arrays["exact.count"].max() > 0
+    run.predictions = lambda split: None  # the network answers again
+    again = localisation.compute(run, "test")
+    for name, array in found.arrays.items():
+        np.testing.assert_array_equal(again.arrays[name], array, err_msg=name)
 
 
 def test_a_split_that_is_not_there(small_run):
     run = TrainedRun(small_run)
-    missing = SimpleNamespace(
-        config=run.config, attributes=run.attributes, network=run.network, images=lambda split: None
-    )
+    missing = SimpleNamespace(config=run.config, attributes=run.attributes, images=lambda split: None)
     with pytest.raises(Unavailable, match="no test split"):
-        localisation.compute(missing)
+        localisation.compute(missing, "test")

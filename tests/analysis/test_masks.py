@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from mam_keras.analysis import Unavailable, masks
+from mam_keras.analysis import masks
+from mam_keras.analysis.needs import lacking
 from tests.analysis import untrained
 
 
 @pytest.fixture(scope="module", params=["per_feature", "common"])
 def example(request):
     run = untrained.run(masks=request.param)
-    return run, masks.compute(run), *untrained.whole(run)
+    return run, masks.compute(run, "test"), *untrained.whole(run)
 
 
 def test_means_spread_and_covariance_are_those_of_the_whole_array(example):
@@ -37,7 +38,7 @@ def test_histogram_and_shares_count_every_mask_value(example):
 
 def test_importance_is_the_mean_absolute_contribution(example):
     run, found, features, M = example
-    kernel = run.network.heads.kernel.numpy().astype(float)
+    kernel = run.network.contributions.heads.kernel.numpy().astype(float)
     contributions = kernel * (1 + M) * features[:, :, :, None, :]
     expected = np.abs(contributions).mean(axis=(0, 1, 2))
     np.testing.assert_allclose(found.arrays["importance"], expected, rtol=1e-4)
@@ -46,7 +47,7 @@ def test_importance_is_the_mean_absolute_contribution(example):
 
 
 def test_without_an_offset_all_is_due_to_the_masks():
-    found = masks.compute(untrained.run(mask_offset=0))
+    found = masks.compute(untrained.run(mask_offset=0), "test")
     np.testing.assert_array_equal(found.arrays["masked_share"], 1)
 
 
@@ -96,20 +97,21 @@ def test_how_many_channels_make_up_half():
 
 
 def test_one_attribute():
-    found = masks.compute(untrained.run(("Smiling",)))
+    found = masks.compute(untrained.run(("Smiling",)), "test")
     assert found.arrays["mean"].shape == (1, 8)
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"), [({"masks": "none"}, "masks is none"), ({"attribute_heads": False}, "no attribute heads")]
-)
-def test_without_masks_there_is_no_answer(changes, reason):
-    with pytest.raises(Unavailable, match=reason):
-        masks.compute(untrained.run(**changes))
+def test_masks_that_a_stage_follows_have_statistics_but_no_importance():
+    run = untrained.run(perception="stage")
+    found, (_, M) = masks.compute(run, "test"), untrained.whole(run)
+    np.testing.assert_allclose(found.arrays["mean"], M.mean(axis=(0, 1, 2)), rtol=1e-5)
+    assert not {"importance", "masked_share", "half"} & set(found.arrays)
+
+
+@pytest.mark.parametrize("changes", [{"masks": "none"}, {"attribute_heads": False}, {"system": "plain"}])
+def test_without_masks_there_is_no_answer(changes):
+    assert "no masks" in lacking(untrained.run(**changes), "test", masks.NEEDS)
 
 
 def test_without_the_split_there_is_no_answer():
-    run = untrained.run()
-    run.images = lambda split: None
-    with pytest.raises(Unavailable, match="no test split"):
-        masks.compute(run)
+    assert "no validation split" in lacking(untrained.run(), "validation", masks.NEEDS)

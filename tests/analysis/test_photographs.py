@@ -41,7 +41,7 @@ def album(tmp_path):
 
 def test_photographs_are_prepared_as_everywhere_and_the_rest_is_named(album):
     run = untrained.run()
-    found = photographs.compute(run, photographs.folder(album))
+    found = photographs.compute(run, "test", photographs.folder(album))
     assert found.arrays["ids"].tolist() == [HOSTILE, "a.jpg", "b.txt", "c.jpg"]
     expected = [prepare(decode(encoded.sound()[name]), 16) for name in ("transparent png", "jpeg", "webp", "jpeg")]
     np.testing.assert_array_equal(found.arrays["images"], expected)
@@ -96,17 +96,16 @@ def test_a_folder_without_photographs_is_refused(tmp_path):
         photographs.folder(tmp_path)
     (tmp_path / "b.jpg").write_bytes(b"\xff\xd8\xff and no more")
     with pytest.raises(UserError, match=r"a.txt \(.*; b.jpg \(damaged"):
-        photographs.compute(untrained.run(), photographs.folder(tmp_path))
+        photographs.compute(untrained.run(), "test", photographs.folder(tmp_path))
 
 
 def test_what_was_found_is_kept_by_what_is_in_the_folder(album, trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(analysis, "ANALYSES", ())
     monkeypatch.setattr(type(trained), "folder", tmp_path / "analysis")
     folder = photographs.folder(album)
-    found = analysis.compute_missing(trained, photographs=folder)[0]["photographs"]
+    found = analysis.compute_missing(trained, photographs=folder, names=())[0]["photographs"]
     kept = tmp_path / "analysis" / f"photographs-{folder.digest}.npz"
     before = digest(kept), kept.stat().st_mtime_ns
-    again = analysis.compute_missing(trained, photographs=folder)[0]["photographs"]
+    again = analysis.compute_missing(trained, photographs=folder, names=())[0]["photographs"]
     assert (digest(kept), kept.stat().st_mtime_ns) == before
-    np.testing.assert_array_equal(again.arrays["maps"], found.arrays["maps"])
+    np.testing.assert_array_equal(again.arrays["map.contributions"], found.arrays["map.contributions"])
     assert list(map(list, found.values["left_out"])) == again.values["left_out"]

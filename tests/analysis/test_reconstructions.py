@@ -2,14 +2,16 @@ import keras
 import numpy as np
 import pytest
 
-from mam_keras.analysis import Unavailable, reconstructions
+from mam_keras.analysis import reconstructions
+from mam_keras.analysis.needs import lacking
 from mam_keras.analysis.trained_run import TrainedRun
-from mam_keras.evaluation import resample_weights
+from mam_keras.statistics import resample_weights
+from tests.analysis import untrained
 
 
 def test_streamed_errors_are_those_of_the_whole_array(small_run):
     run = TrainedRun(small_run)
-    found = reconstructions.compute(TrainedRun(small_run, ["analysis.resamples=25"]))
+    found = reconstructions.compute(TrainedRun(small_run, ["analysis.resamples=25"]), "test")
     images = run.images("test").images.astype(np.float64) / 255
     outputs = keras.models.load_model(run.directory.model, compile=False).predict(images, verbose=0)["reconstruction"]
     errors = ((images - outputs) ** 2).mean(axis=(1, 2, 3))
@@ -24,7 +26,7 @@ def test_streamed_errors_are_those_of_the_whole_array(small_run):
 
 def test_the_images_shown_stand_beside_their_own_output(small_run):
     run = TrainedRun(small_run)
-    found, prepared = reconstructions.compute(run), run.images("test")
+    found, prepared = reconstructions.compute(run, "test"), run.images("test")
     rows = [prepared.ids.tolist().index(name) for name in found.arrays["ids"].tolist()]
     assert found.arrays["shown"].tolist() == sorted(found.arrays["shown"].tolist())
     assert found.arrays["shown"][[0, -1]].tolist() == [found.arrays["errors"].min(), found.arrays["errors"].max()]
@@ -40,11 +42,7 @@ def test_ranks_are_at_equal_steps():
     assert reconstructions.ranks(errors[:1], 8).tolist() == [0]
 
 
-def test_why_there_is_nothing_to_show(trained, small_run):
-    model = trained.config.model.model_copy(update={"reconstructor": False})
-    trained.config = trained.config.model_copy(update={"model": model})
-    with pytest.raises(Unavailable, match="without a reconstructor"):
-        reconstructions.compute(trained)
-    joined = TrainedRun(small_run, ["data.train_on_validation=true", "analysis.split=validation"])
-    with pytest.raises(Unavailable, match="no validation split"):
-        reconstructions.compute(joined)
+def test_why_there_is_nothing_to_show(small_run):
+    assert "no reconstructor" in lacking(untrained.run(reconstructor=False), "test", reconstructions.NEEDS)
+    joined = TrainedRun(small_run, ["data.train_on_validation=true"])
+    assert "no validation split" in lacking(joined, "validation", reconstructions.NEEDS)

@@ -9,7 +9,6 @@ from PIL import Image
 
 from mam_keras import config
 from mam_keras.analysis import Unavailable, regions
-from mam_keras.analysis.regions import region_sets
 from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.data import places
 from mam_keras.data.pipeline import Prepared
@@ -32,6 +31,10 @@ def file(tmp_path):
     path = tmp_path / "places.yaml"
     path.write_text(PLACES)
     return path
+
+
+def region_sets(run):
+    return regions.region_sets(run, "test")
 
 
 def run(attributes, data=None, images=None, **analysis):
@@ -140,6 +143,7 @@ def test_part_masks_are_prepared_as_the_images_are(parts, file):
     assert lips[2:4].all()
     np.testing.assert_array_equal(np.flatnonzero(hat.any(axis=1)), [10, 11])
     assert not marked.region(0, 1).any()  # nothing is said of it
+    np.testing.assert_array_equal(marked.images.known, [[True, False, True]] * 2)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """What one attribute alone does to every logit: each pair of pictures drawn and answered by itself."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from mam_keras.analysis import Unavailable, toggling
+from mam_keras.analysis import needs, toggling
 from mam_keras.analysis.trained_run import TrainedRun
-from mam_keras.config import TableData
 from mam_keras.data import synthetic_faces
+from mam_keras.data.source import Targets
 from mam_keras.data.synthetic_faces import ATTRIBUTES, Scene, draw
+from mam_keras.data.table import Settings as TableSettings
 from tests.analysis import untrained
 
 
@@ -17,9 +20,9 @@ def test_effects_are_differences_of_the_models_logits(train_small, monkeypatch, 
     chosen = ("Wearing_Hat", "Smiling", "Heavy_Makeup")
     path = train_small(data={"attributes": chosen}, model=model, training={"epochs": 1})
     run = TrainedRun(path)
-    found = toggling.compute(run)
+    found = toggling.compute(run, "test")
     labels = synthetic_faces.load(run.config.data).splits["test"].labels
-    output = "multi_label_logits" if model else "attribute_logits"
+    output = "multi_label" if model else "attributes"
     expected = np.zeros((3, 3))
     for index in range(6):
         for j, name in enumerate(chosen):
@@ -40,10 +43,10 @@ def test_effects_are_differences_of_the_models_logits(train_small, monkeypatch, 
 
 def test_only_drawn_faces_can_be_toggled():
     other = untrained.run()
-    other.config = other.config.model_copy(update={"data": TableData(source="table", file="x.csv")})
-    with pytest.raises(Unavailable, match="only drawn faces"):
-        toggling.compute(other)
-    run = untrained.run()
-    run.images = lambda split: None
-    with pytest.raises(Unavailable, match="no test split"):
-        toggling.compute(run)
+    other.source = SimpleNamespace(splits={"test": None}, targets=Targets(("a", "b")))
+    assert needs.lacking(other, "test", toggling.NEEDS) is None
+    assert "no validation split" in needs.lacking(other, "validation", toggling.NEEDS)
+    other.config = other.config.model_copy(update={"data": TableSettings(source="table", file="x.csv")})
+    assert "only drawn faces" in needs.lacking(other, "test", toggling.NEEDS)
+    other.targets = other.source.targets = Targets(("a", "b"), exclusive=True)
+    assert "exclude each other" in needs.lacking(other, "test", toggling.NEEDS)

@@ -109,39 +109,39 @@ def _tensorflow(arguments, xla):
     """The network, a call that trains a step, and one that waits for its result."""
     import tensorflow as tf
 
-    from mam_keras import model
     from mam_keras.fit.loop import Objective, Trainer
     from mam_keras.fit.optimizer import make_optimizer
+    from tests.model.examples import network_of
 
     settings = _settings(arguments, xla)
-    network = model.build(settings, [f"attribute {k}" for k in range(arguments.attributes)])
-    network.compile(optimizer=make_optimizer(settings.training, 100))
-    trainer = Trainer(network, settings, Objective(settings), tf.distribute.get_strategy())
+    network = network_of(settings, [f"attribute {k}" for k in range(arguments.attributes)])
+    network.model.compile(optimizer=make_optimizer(settings.training, 100))
+    trainer = Trainer(network, settings, Objective(network), tf.distribute.get_strategy())
     batch = [tf.identity(array) for array in _batch(arguments)]
     _note_memory()
-    return network, lambda: trainer._step(*batch)["loss"], float
+    return network.model, lambda: trainer.step(*batch)["loss"], float
 
 
 def _jax(arguments, xla):
     """As `_tensorflow`: the same losses and optimizer, with Keras's stateless forms, compiled as a whole."""
     import jax
 
-    from mam_keras import model
     from mam_keras.fit.optimizer import make_optimizer
-    from mam_keras.model.assembly import reconstruction_divisor
     from mam_keras.model.losses import ReconstructionError, SummedCrossentropy
+    from mam_keras.systems.masked import reconstruction_divisor
+    from tests.model.examples import network_of
 
     settings = _settings(arguments, xla)
-    network = model.build(settings, [f"attribute {k}" for k in range(arguments.attributes)])
-    inner, optimizer = model.parts(network), make_optimizer(settings.training, 100)
+    network = network_of(settings, [f"attribute {k}" for k in range(arguments.attributes)])
+    inner, optimizer = network.parts, make_optimizer(settings.training, 100)
     optimizer.build(inner.trainable_variables)
     crossentropy = SummedCrossentropy(from_logits=True)
     error, weights = ReconstructionError(reconstruction_divisor(settings)), settings.loss
 
     def loss(trained, others, images, labels):
         outputs, others, penalties = inner.stateless_call(trained, others, images, training=True, return_losses=True)
-        total = weights.alpha * crossentropy(labels, outputs["attribute_logits"])
-        total += weights.beta * crossentropy(labels, outputs["multi_label_logits"])
+        total = weights.alpha * crossentropy(labels, outputs["attributes"])
+        total += weights.beta * crossentropy(labels, outputs["multi_label"])
         total += weights.gamma * error(images, outputs["reconstruction"])
         return total + sum(penalties), others
 
@@ -163,7 +163,7 @@ def _jax(arguments, xla):
         state, value = train(state, *batch)
         return value
 
-    return network, step, float
+    return network.model, step, float
 
 
 def _forward_operations(network):

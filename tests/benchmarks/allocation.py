@@ -51,9 +51,9 @@ def measure(kept):
     trainer = make_trainer(ATTRIBUTES, CHANNELS, FEATURE_SIZE, BATCH_SIZE)
     batch = make_batch(ATTRIBUTES, FEATURE_SIZE, BATCH_SIZE)
     for _ in range(3):  # compiling
-        trainer._step(*batch)
+        trainer.step(*batch)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    times = [seconds(lambda: trainer._step(*batch)) for _ in range(STEPS)]
+    times = [seconds(lambda: trainer.step(*batch)) for _ in range(STEPS)]
     after = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps([median(times), (after.ru_minflt - before) / STEPS, after.ru_maxrss * 1024 / 1e6]))
 

@@ -16,12 +16,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mam_keras import command_line, config, model
+from mam_keras import command_line, config
 from mam_keras.data.augmentation import Augmentation
 from mam_keras.data.pipeline import Prepared, training_batches
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
+from mam_keras.systems.masked import output_names
 from tests.benchmarks.timing import interleaved, machine, row
+from tests.model.examples import network_of
 
 ATTRIBUTES = [f"attribute {k}" for k in range(40)]
 
@@ -57,7 +59,7 @@ def ours(settings, steps):
 def keras_fit(settings, steps, jit_compile):
     """`fit` of an equal model; the masked heads are compiled by themselves where the whole step is not."""
     network = make_trainer(settings, jit_compile).model
-    names = model.output_names(ATTRIBUTES)
+    names = output_names(ATTRIBUTES)
 
     def targets(images, labels):
         images = tf.cast(images, tf.float32) / 255.0
@@ -75,15 +77,11 @@ def keras_fit(settings, steps, jit_compile):
 
 def make_trainer(settings, jit_compile):
     keras.utils.set_random_seed(0)
-    network = model.build(settings, ATTRIBUTES)
-    network.compile(
-        make_optimizer(settings.training, 1000),
-        **model.compile_losses(network, settings, ATTRIBUTES),
-        jit_compile=jit_compile,
-    )
-    trainer = Trainer(network, settings, Objective(settings), tf.distribute.get_strategy())
-    if network.jit_compile:
-        network.get_layer("attribute_scores").compile_training = False  # within what is compiled already
+    network = network_of(settings, ATTRIBUTES)
+    network.model.compile(make_optimizer(settings.training, 1000), **network.losses(), jit_compile=jit_compile)
+    trainer = Trainer(network, settings, Objective(network), tf.distribute.get_strategy())
+    if network.model.jit_compile:
+        network.model.get_layer("attribute_scores").compile_training = False  # within what is compiled already
     return trainer
 
 

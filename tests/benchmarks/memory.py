@@ -68,13 +68,13 @@ def above_the_built_model(form, attributes, channels, feature_size, batch_size, 
     batch = make_batch(attributes, feature_size, batch_size)
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-    built = _resident("VmRSS")
+    built = resident("VmRSS")
     for _ in range(steps):
-        trainer._step(*batch)
-    return _resident("VmHWM") - built
+        trainer.step(*batch)
+    return resident("VmHWM") - built
 
 
-def _resident(name):
+def resident(name):
     return int(re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024 / 1e6
 
 

@@ -1,14 +1,18 @@
 """The whole network with random data, as several benchmarks train it. Measures nothing."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from mam_keras import config, model
+from mam_keras import config
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
 from mam_keras.model.masks import PerFeatureMaskedHeads
+from mam_keras.model.network import Head
 from mam_keras.model.pooling import PooledLogits
+from tests.model.examples import network_of
 from tests.model.plain import branches
 
 FRONT_END = (64, 128)  # two stages: images are four times as wide as features
@@ -31,11 +35,11 @@ def make_trainer(attributes, channels, feature_size, batch_size, masks="per_feat
         },
         "benchmark",
     )
-    network = model.build(settings, [f"attribute {k}" for k in range(attributes)])
+    network = network_of(settings, [f"attribute {k}" for k in range(attributes)])
     if plain:
-        network = _with_branches(network, attributes, settings.loss.lambda_)
-    network.compile(optimizer=make_optimizer(settings.training, 100))
-    return Trainer(network, settings, Objective(settings), tf.distribute.get_strategy())
+        network = _with_branches(network, attributes, settings.loss)
+    network.model.compile(optimizer=make_optimizer(settings.training, 100))
+    return Trainer(network, settings, Objective(network), tf.distribute.get_strategy())
 
 
 def make_heads(attributes, features_shape, sparsity):
@@ -53,12 +57,15 @@ def make_batch(attributes, feature_size, batch_size):
     return tf.constant(images), tf.constant(random.integers(0, 2, (batch_size, attributes)), tf.float32)
 
 
-def _with_branches(network, attributes, sparsity):
-    features = network.get_layer("features").output
-    heads, pooling, _ = make_heads(attributes, features.shape, sparsity)
+def _with_branches(network, attributes, loss):
+    """A network of which the answering head is K branches."""
+    features = network.outputs["features"]
+    heads, pooling, _ = make_heads(attributes, features.shape, loss.lambda_)
     logits = branches(heads, pooling, features.shape)(features)
-    logits = keras.layers.Identity(name="attribute_logits")(logits)  # where the `Trainer` looks for them
-    return keras.Model(network.input, network.output | {"attribute_logits": logits})
+    model = keras.Model(network.model.input, network.model.output | {"attributes": logits})
+    outputs = network.outputs | {"attributes": logits}
+    heads = (Head("attributes", loss.alpha), *network.heads)
+    return dataclasses.replace(network, model=model, outputs=outputs, heads=heads)
 
 
 def _image_size(feature_size):

@@ -21,13 +21,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mam_keras import command_line, config, data, model
+from mam_keras import command_line, config, data
 from mam_keras.data import pipeline
 from mam_keras.data.augmentation import Augmentation
 from mam_keras.data.images import decode, prepare
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
 from tests.benchmarks.timing import interleaved, machine, row, seconds
+from tests.model.examples import network_of
 
 
 def main():
@@ -103,18 +104,15 @@ def from_cache(prepared, settings, repeats):
 def waiting(prepared, attributes, settings, most):
     """Measures (3)."""
     training = settings.training
-    network = model.build(settings, attributes)
-    network.compile(
-        optimizer=make_optimizer(training, len(prepared) // training.batch_size),
-        **model.compile_losses(network, settings, attributes),
-    )
-    trainer = Trainer(network, settings, Objective(settings), tf.distribute.get_strategy())
+    network = network_of(settings, attributes)
+    network.model.compile(make_optimizer(training, len(prepared) // training.batch_size), **network.losses())
+    trainer = Trainer(network, settings, Objective(network), tf.distribute.get_strategy())
 
     def batches(epoch):
         return iter(trainer._training_batches(prepared, epoch))
 
     images, labels = next(batches(0))
-    seconds(lambda: trainer._step(images, labels))
+    seconds(lambda: trainer.step(images, labels))
     steps = min(most, len(prepared) // training.batch_size)
     waited = 0.0
     start = before = time.perf_counter()
@@ -122,7 +120,7 @@ def waiting(prepared, attributes, settings, most):
     for _ in range(steps):
         images, labels = next(drawn)
         waited += time.perf_counter() - before
-        trainer._step(images, labels)
+        trainer.step(images, labels)
         before = time.perf_counter()
     tf.test.experimental.sync_devices()
     whole = time.perf_counter() - start

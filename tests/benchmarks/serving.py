@@ -50,8 +50,8 @@ def export(feature_size, folder):
     from mam_keras.export.run import write
     from tests.benchmarks.network import make_trainer
 
-    model = make_trainer(ATTRIBUTES, CHANNELS, feature_size, batch_size=32).model
-    return model, write(model, {}, folder)[0]
+    network = make_trainer(ATTRIBUTES, CHANNELS, feature_size, batch_size=32).network
+    return network.model, write(network, {}, folder)[0]
 
 
 def latency(model, path, repeats):

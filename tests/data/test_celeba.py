@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from mam_keras import data
-from mam_keras.config import CelebAData
 from mam_keras.data import celeba
 from mam_keras.errors import UserError
 
@@ -39,7 +38,7 @@ def folder(tmp_path, draw):
 
 
 def settings(folder, **values):
-    return CelebAData(source="celeba", directory=str(folder), **values)
+    return celeba.Settings(source="celeba", directory=str(folder), **values)
 
 
 def expect_everything(source, reds):

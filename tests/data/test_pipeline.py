@@ -9,19 +9,19 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from mam_keras.config import SyntheticFacesData
 from mam_keras.data import pipeline
 from mam_keras.data.augmentation import GREY, Augmentation, Blocks
 from mam_keras.data.images import decode, prepare, read_files
 from mam_keras.data.source import Split
+from mam_keras.data.synthetic_faces import Settings
 from mam_keras.errors import RunError, UserError
-from mam_keras.run_directory import locked
+from mam_keras.files import locked
 
 SIZE = 16
 
 
 def settings(**values):
-    return SyntheticFacesData(source="synthetic_faces", image_size=SIZE, **values)  # any source's would do
+    return Settings(source="synthetic_faces", image_size=SIZE, **values)  # any source's would do
 
 
 def smooth(size=SIZE, seed=0):
@@ -451,9 +451,7 @@ def test_the_disk_cache_is_filled_anew_for_other_images_or_another_size(ten, tmp
     small = pipeline.read(
         split_of(ten),
         "train",
-        SyntheticFacesData(
-            source="synthetic_faces", image_size=8, cache="disk", cache_directory=str(tmp_path / "cache")
-        ),
+        Settings(source="synthetic_faces", image_size=8, cache="disk", cache_directory=str(tmp_path / "cache")),
     )
     assert small.images.shape == (10, 8, 8, 3)
 

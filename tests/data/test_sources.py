@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mam_keras import data
-from mam_keras.config import SyntheticFacesData, TableData
 from mam_keras.data import synthetic_faces
+from mam_keras.data import table as tables
+from mam_keras.data.source import Split
 
 
 @pytest.fixture
@@ -25,7 +26,9 @@ def table(tmp_path, draw):
 
 
 def settings(path, **values):
-    return TableData(source="table", file=str(path), **{"split_column": "split", "group_column": "person"} | values)
+    return tables.Settings(
+        source="table", file=str(path), **{"split_column": "split", "group_column": "person"} | values
+    )
 
 
 def test_attributes_are_chosen_and_ordered(table):
@@ -37,8 +40,8 @@ def test_attributes_are_chosen_and_ordered(table):
 
 def test_attributes_are_chosen_of_sources_that_know_no_choice():
     small = {"train": 30, "validation": 2, "test": 2}
-    everything = data.load(SyntheticFacesData(source="synthetic_faces", **small))
-    chosen = data.load(SyntheticFacesData(source="synthetic_faces", **small, attributes=("Smiling", "Bangs")))
+    everything = data.load(synthetic_faces.Settings(source="synthetic_faces", **small))
+    chosen = data.load(synthetic_faces.Settings(source="synthetic_faces", **small, attributes=("Smiling", "Bangs")))
     at = [everything.attributes.index(name) for name in ("Smiling", "Bangs")]
     assert chosen.attributes == ("Smiling", "Bangs")
     np.testing.assert_array_equal(chosen.splits["train"].labels, everything.splits["train"].labels[:, at])
@@ -108,10 +111,10 @@ def test_every_selection_of_images_has_a_fingerprint_of_its_own(table):
 
 
 def test_a_source_without_training_images_is_refused(monkeypatch, refusal):
-    whole = synthetic_faces.load(SyntheticFacesData(source="synthetic_faces", train=1, validation=2, test=3))
+    whole = synthetic_faces.load(synthetic_faces.Settings(source="synthetic_faces", train=1, validation=2, test=3))
     splits = {name: split for name, split in whole.splits.items() if name != "train"}
     monkeypatch.setattr(synthetic_faces, "load", lambda settings: replace(whole, splits=splits))
-    assert refusal(SyntheticFacesData(source="synthetic_faces")) == (
+    assert refusal(synthetic_faces.Settings(source="synthetic_faces")) == (
         "data.source: expected synthetic_faces to hold training images. Received: validation 2, test 3"
     )
 
@@ -120,6 +123,64 @@ def test_constant_attributes_are_said(table):
     (note,) = data.load(settings(table, limit=2)).notes
     assert note == "the same in all training images, so that nothing can be learnt of it: two, four"
     assert data.load(settings(table, limit=5)).notes == ()
+
+
+def replaced(table, column, cells):
+    """Writes these cells, one per image, in place of a column's."""
+    header, *rows = (line.split(",") for line in table.read_text().splitlines())
+    for row, cell in zip(rows, cells, strict=True):
+        row[header.index(column)] = cell
+    table.write_text("\n".join(map(",".join, [header, *rows])))
+
+
+def test_labels_that_are_not_known_are_counted(table):
+    replaced(table, "one", ["?", "1", "", "1", "0", "0", "1", "0", "1", "nan"])
+    source = data.load(settings(table))
+    assert source.notes == ("labels that are not known and count nowhere: train 2 of 15, test 1 of 6",)
+    train = source.splits["train"]
+    assert train.known.tolist() == [[number not in (0, 2), True, True] for number in range(5)]
+    assert train.labels[:, 0].tolist() == [False, True, False, True, False]
+    np.testing.assert_allclose(train.rates, [2 / 3, 2 / 5, 1 / 5])
+    joined = data.load(settings(table, train_on_validation=True, limit=6, attributes=("four", "one"))).splits["train"]
+    assert joined.known[:, 1].tolist() == [False, True, False, True, True, True]
+
+
+def test_an_attribute_is_constant_by_what_is_known(table):
+    replaced(table, "one", ["?", "1", "", "1", "nan", "0", "1", "0", "1", "0"])
+    assert data.load(settings(table)).notes[0] == (
+        "the same in all training images, so that nothing can be learnt of it: one"
+    )
+
+
+def test_where_no_label_is_known_is_said(table):
+    replaced(table, "one", ["?"] * 10)
+    replaced(table, "two", ["?"] * 5 + ["0"] * 5)
+    replaced(table, "four", ["0", "1", "0", "1", "0"] + ["0"] * 3 + ["nan"] * 2)
+    assert data.load(settings(table)).notes == (
+        "no label is known anywhere: one",
+        "no label is known in train: two",
+        "no label is known in test: four",
+        "labels that are not known and count nowhere: train 10 of 15, validation 3 of 9, test 4 of 6",
+    )
+
+
+def test_a_split_without_a_known_label_is_said(table):
+    for column in ("one", "two", "four"):
+        replaced(table, column, ["0", "1", "0", "1", "0"] + ["0"] * 3 + ["?"] * 2)
+    assert data.load(settings(table)).notes[0] == "no label is known in test, so that it has no figures"
+
+
+def test_training_images_without_a_known_label_are_refused(table, refusal):
+    for column in ("one", "two", "four"):
+        replaced(table, column, ["?"] * 5 + ["0"] * 5)
+    assert refusal(settings(table)) == (
+        "data.source: expected a known label of a training image. Received: none of train 5, validation 3, test 2"
+    )
+
+
+def test_a_label_that_is_not_known_is_no_yes():
+    with pytest.raises(ValueError, match="`known` must be bool of the shape of `labels`, True wherever these are"):
+        Split(np.array(["a"]), np.array([[True]]), None, None, "", np.array([[False]]))
 
 
 def test_groups_in_two_splits_are_said(table):
@@ -133,7 +194,8 @@ def test_groups_in_two_splits_are_said(table):
 def test_a_table_is_read_before_tensorflow_is_imported(table):
     settings = f"source='table', file={str(table)!r}, split_column='split'"
     code = (
-        f"import sys; from mam_keras import config, data; data.load(config.TableData({settings}, attributes=('one',)))"
+        "import sys; from mam_keras import data; from mam_keras.data.table import Settings; "
+        f"data.load(Settings({settings}, attributes=('one',)))"
     )
     command = [sys.executable, "-c", f"{code}; assert 'tensorflow' not in sys.modules"]
     subprocess.run(command, cwd=Path(__file__).parents[2], check=True)

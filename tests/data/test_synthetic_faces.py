@@ -7,13 +7,12 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mam_keras.config import SyntheticFacesData
 from mam_keras.data import synthetic_faces
 from mam_keras.data.synthetic_faces import ATTRIBUTES, Scene, draw, region
 
 SIZE = 64
 INDICES = range(25)
-LABELS = synthetic_faces.load(SyntheticFacesData(source="synthetic_faces")).splits["train"].labels
+LABELS = synthetic_faces.load(synthetic_faces.Settings(source="synthetic_faces")).splits["train"].labels
 
 # In face coordinates (eyes at y = 0, chin near y = 1): y from, y to, |x| from, |x| to. A smile lifts the mouth's
 # corners to 0.39, and a pixel is about 0.06.
@@ -36,7 +35,7 @@ PLACES = {
 
 
 def settings(**values):
-    return SyntheticFacesData(source="synthetic_faces", **values)
+    return synthetic_faces.Settings(source="synthetic_faces", **values)
 
 
 def toggled(attributes, name):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mam_keras import data
-from mam_keras.config import TableData
+from mam_keras.data.table import Settings
 
 CSV = """image,smiling,split,hat,person
 a.png,1,train,0,ann
@@ -25,7 +25,7 @@ def table(tmp_path, draw):
 
 
 def settings(path, **values):
-    return TableData(source="table", file=str(path), **{"split_column": "split", "group_column": "person"} | values)
+    return Settings(source="table", file=str(path), **{"split_column": "split", "group_column": "person"} | values)
 
 
 def test_a_table(table, reds):
@@ -80,6 +80,78 @@ def test_columns_that_are_not_chosen_may_hold_anything(table):
     source = data.load(settings(table, attributes=("smiling",)))
     assert source.attributes == ("smiling",)
     assert source.splits["train"].labels.tolist() == [[True], [False]]
+
+
+@pytest.mark.parametrize("unknown", ["", "?", "nan", "NaN", "NAN"])
+def test_a_label_may_be_unknown(table, unknown):
+    table.write_text(CSV.replace("sub/c.png,0", f"sub/c.png,{unknown}").replace("1,train,0", f"1,train, {unknown} "))
+    splits = data.load(settings(table)).splits
+    assert splits["train"].known.tolist() == [[True, False], [True, True]]
+    assert splits["train"].labels.tolist() == [[True, False], [False, True]]
+    assert splits["validation"].known.tolist() == [[False, True], [True, True]]
+    assert splits["validation"].labels.tolist() == [[False, False], [True, False]]
+
+
+CLASSES = """image,animal,split,weight
+a.png,cat,train,3
+sub/b.png, dog,train,x
+sub/c.png,?,train,
+d.png,,test,7
+e.png,Cat,test,1
+"""
+
+
+def of_classes(table, **values):
+    table.write_text(CLASSES)
+    return settings(table, **{"group_column": None, "class_column": "animal"} | values)
+
+
+def test_a_column_of_classes(table):
+    source = data.load(of_classes(table))
+    assert source.targets == (("Cat", "cat", "dog"), True)
+    train, test = source.splits["train"], source.splits["test"]
+    assert train.labels.tolist() == [[False, True, False], [False, False, True], [False] * 3]
+    assert train.known.tolist() == [[True] * 3, [True] * 3, [False] * 3]
+    assert test.labels.tolist() == [[False] * 3, [True, False, False]]
+    assert test.known.tolist() == [[False] * 3, [True] * 3]
+    assert source.notes == (
+        f"{table}: left out the columns beside animal: weight",
+        "the same in all training images, so that nothing can be learnt of it: Cat",
+        "images' classes that are not known and count nowhere: train 1 of 3, test 1 of 2",
+    )
+
+
+def test_classes_are_chosen_and_images_of_others_left_out(table, reds):
+    source = data.load(of_classes(table, attributes=("dog", "cat")))
+    assert source.targets == (("dog", "cat"), True)
+    train, test = source.splits["train"], source.splits["test"]
+    assert train.labels.tolist() == [[False, True], [True, False], [False] * 2]
+    assert (test.ids.tolist(), reds(test)) == (["d.png"], [30])
+    assert f"{table}: left out 1 images of classes that are not chosen: Cat" in source.notes
+    without = data.load(of_classes(table, attributes=("Cat", "cat"))).splits
+    assert {name: split.ids.tolist() for name, split in without.items()} == {
+        "train": ["a.png", "sub/c.png"],
+        "test": ["d.png", "e.png"],
+    }
+
+
+def test_columns_of_classes_that_will_not_do_are_refused(table, refusal):
+    assert refusal(of_classes(table, attributes=("bird", "cat"))) == (
+        "data.attributes: expected known names; did you mean 'dog'? Received: 'bird'"
+    )
+    assert refusal(of_classes(table, attributes=("cat",))) == (
+        "data.source: expected two classes or more. Received: cat"
+    )
+    assert refusal(of_classes(table, class_column="split")) == (
+        "data.class_column: expected a column of its own. Received: 'split', which has another use too"
+    )
+    assert refusal(of_classes(table, class_column="anima")) == (
+        f"{table}, line 1: expected a column 'anima' (is data.class_column 'animal'?). Received: 4 other columns"
+    )
+    table.write_text("image,animal\na.png,?\n")
+    assert refusal(settings(table, split_column=None, group_column=None, class_column="animal", shares=(1, 0, 0))) == (
+        "data.source: expected two classes or more. Received: none"
+    )
 
 
 def drawn(path, rows, **values):
@@ -146,7 +218,7 @@ ROW = "a.png,1,train,0,ann"
         (ROW, "a.png,1,train,0", "{}, line 2: expected 5 cells, as in the header. Received: 4"),
         (ROW, ROW + ",", "{}, line 2: expected 5 cells, as in the header. Received: 6"),
         (ROW, "a.png,yes,train,0,ann", "{}, line 2, column 'smiling': expected 1 or 0, or 1 or -1. Received: 'yes'"),
-        (ROW, "a.png,1,train,,ann", "{}, line 2, column 'hat': expected 1 or 0, or 1 or -1. Received: ''"),
+        (ROW, "a.png,1,train,N/A,ann", "{}, line 2, column 'hat': expected 1 or 0, or 1 or -1. Received: 'N/A'"),
         (ROW, "a.png,1,train,-1,ann", "{}, line 3, column 'smiling': expected no to be 0, or -1, throughout. "
          "Received: 0 after -1"),
         (ROW, "a.png,1,training,0,ann", "{}, line 2, column 'split': expected train, validation or test. Received: "

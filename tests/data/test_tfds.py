@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from mam_keras import data
-from mam_keras.config import TFDSData
+from mam_keras.data.tfds import Settings
 
 SPLITS = {"train": range(5), "validation": range(5, 8), "test": range(8, 10)}
 
@@ -79,7 +79,7 @@ def folder(tmp_path_factory):
 
 
 def settings(folder, **values):
-    return TFDSData(source="tfds", directory=str(folder), **values)
+    return Settings(source="tfds", directory=str(folder), **values)
 
 
 def test_celeb_a(folder):
@@ -106,6 +106,52 @@ def test_a_vector_of_labels_an_id_and_a_split_called_valid(folder):
         assert split.labels.tolist() == [[number % 2 == 1, number > 2] for number in numbers]
         assert split.ids.tolist() == [f"{number}.png" for number in numbers]
         assert split.groups is None
+
+
+@pytest.fixture(scope="module")
+def animals(tmp_path_factory):
+    """0 dog, 1 cat, 2 unknown, 3 bird, 4 dog, ..."""
+    folder = tmp_path_factory.mktemp("animals")
+    features = {
+        "image": tfds.features.Image(),
+        "label": tfds.features.ClassLabel(names=["dog", "cat", "bird"]),
+        "id": np.int64,
+        "identity": np.int64,
+    }
+    kinds = [0, 1, -1, 2]
+    prepare(
+        folder,
+        "animals",
+        features,
+        lambda n: {"image": encoded(n), "label": kinds[n % 4], "id": n, "identity": n // 2},
+    )
+    return folder
+
+
+def test_a_class_label(animals):
+    source = data.load(settings(animals, builder="animals", labels="label"))
+    assert source.targets == (("dog", "cat", "bird"), True)
+    for name, split in source.splits.items():
+        numbers = [grey // 10 for grey in greys(split)]
+        assert sorted(numbers) == list(SPLITS[name])
+        assert split.ids.tolist() == list(map(str, numbers))
+        assert split.known.tolist() == [[number % 4 != 2] * 3 for number in numbers]
+        assert split.labels.tolist() == [[number % 4 == kind for kind in (0, 1, 3)] for number in numbers]
+    assert source.notes[0] == "images' classes that are not known and count nowhere: train 1 of 5, validation 1 of 3"
+
+
+def test_images_of_classes_that_are_not_chosen_are_left_out(animals):
+    whole = data.load(settings(animals, builder="animals", labels="label")).splits
+    source = data.load(settings(animals, builder="animals", labels="label", attributes=("bird", "dog")))
+    assert source.targets == (("bird", "dog"), True)
+    for name, split in source.splits.items():
+        numbers = [grey // 10 for grey in greys(split)]
+        assert sorted(numbers) == [number for number in SPLITS[name] if number % 4 != 1]
+        assert split.ids.tolist() == list(map(str, numbers))
+        assert split.groups.tolist() == [number // 2 for number in numbers]
+        assert split.labels.tolist() == [[number % 4 == kind for kind in (3, 0)] for number in numbers]
+        assert (split.fingerprint == whole[name].fingerprint) == (len(split) == len(whole[name]))
+    assert source.notes[0] == "animals: left out 3 images of classes that are not chosen: cat"
 
 
 @pytest.fixture
@@ -185,12 +231,12 @@ def test_nothing_is_downloaded(tmp_path, refusal, capfd):
          "Tensor(shape=(2,), dtype=bool)"),
         ({"labels": "tag"}, "data.labels: expected one of the data set's features; did you mean 'tags'? "
          "Received: 'tag'"),
-        ({"labels": "numbers"}, "data.labels: expected a dictionary or a vector of booleans. Received: 'numbers', "
-         "Tensor(shape=(2,), dtype=int64)"),
-        ({"labels": "some"}, "data.labels: expected a dictionary or a vector of booleans. Received: 'some', "
-         "Sequence(bool)"),
-        ({"labels": "pairs"}, "data.labels: expected a dictionary or a vector of booleans. Received: 'pairs', "
-         "Sequence({ 'a': bool, })"),
+        ({"labels": "numbers"}, "data.labels: expected a dictionary or a vector of booleans, or classes. "
+         "Received: 'numbers', Tensor(shape=(2,), dtype=int64)"),
+        ({"labels": "some"}, "data.labels: expected a dictionary or a vector of booleans, or classes. "
+         "Received: 'some', Sequence(bool)"),
+        ({"labels": "pairs"}, "data.labels: expected a dictionary or a vector of booleans, or classes. "
+         "Received: 'pairs', Sequence({ 'a': bool, })"),
     ],
 )  # fmt: skip
 def test_features_that_will_not_do_are_refused(folder, refusal, values, message):

@@ -5,11 +5,11 @@ import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 
 from mam_keras import config
+from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.run_directory import RunDirectory
 from tests.export.client import Client
 from tests.export.encoded import encode, picture
@@ -49,19 +49,20 @@ def run_directory(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def model(run_directory):
-    """The run's model, its masks driven away from 1/2, where no transformation would change them. Saved so."""
-    loaded = keras.models.load_model(run_directory.model, compile=False)
+def network(run_directory):
+    """The run's network, its masks driven away from 1/2, where no transformation would change them. Saved so."""
+    network = TrainedRun(run_directory.path).network
+    loaded = network.model
     kernel = loaded.get_layer("attribute_scores").mask_kernel
     kernel.assign(kernel * 8.0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", SAVING, DeprecationWarning)
         loaded.save(run_directory.model)
-    return loaded
+    return network
 
 
 @pytest.fixture(scope="session")
-def exported(run_directory, model):
+def exported(run_directory, network):
     """`python -m mam_keras.export` on the run: the version's path, the description beside it, what was printed."""
     command = [sys.executable, "-m", "mam_keras.export", str(run_directory.path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

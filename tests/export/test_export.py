@@ -1,7 +1,6 @@
 """What `python -m mam_keras.export` writes beside the model, and what it says to those who give it something else."""
 
 import itertools
-import json
 import shutil
 import subprocess
 import sys
@@ -11,11 +10,10 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from mam_keras import config, evaluation, thresholds
-from mam_keras.analysis import adaptation
+from mam_keras import config, offsets, predictions
+from mam_keras.analysis.rule import rule as rule_of
 from mam_keras.analysis.trained_run import TrainedRun
-from mam_keras.config import CelebAData
-from mam_keras.data import decoding
+from mam_keras.data import celeba, decoding
 from mam_keras.errors import UserError
 from mam_keras.export import run as exporting
 from mam_keras.export.description import describe
@@ -36,16 +34,16 @@ def test_the_description_says_what_a_caller_needs(exported, run_directory):
     assert described["preparation"]["image_size"] == 32
     assert described["preparation"]["max_pixels"] == decoding.MAX_PIXELS
     assert described["transformation"] == {"family": "tone_curve", "identity": [1.0, 1.0]}
-    assert described["thresholds"]["default"] == evaluation.THRESHOLD
+    assert described["thresholds"]["default"] == predictions.THRESHOLD
     assert "40 validation images" in described["thresholds"]["note"]
     with np.load(run_directory.predictions) as arrays:
         labels = arrays["validation.labels"]
         for output, head in (("probabilities", "attributes"), ("multi_label", "multi_label")):
-            assert described["thresholds"]["fitted"][output] == thresholds.fit(labels, arrays[f"validation.{head}"])
+            assert described["thresholds"]["fitted"][output] == offsets.thresholds(labels, arrays[f"validation.{head}"])
 
 
 def test_the_automatic_choice_is_described(exported, run_directory):
-    rule, described = adaptation.rule(TrainedRun(run_directory.path)), exported.description["automatic"]
+    rule, described = rule_of(TrainedRun(run_directory.path)), exported.description["automatic"]
     assert described["sigmas"] == rule.sigmas.tolist() and described["sigmas"][0] == 0
     for name in ("levels", "boundaries", "pairs", "offsets"):
         np.testing.assert_array_equal(np.float32(described[name]), np.float32(getattr(rule, name)))
@@ -82,9 +80,11 @@ def settings(run_directory):
     return config.load(run_directory.config)
 
 
-def test_what_was_trained_on_gives_no_thresholds(run_directory, model, settings):
+def test_what_was_trained_on_gives_no_thresholds(run_directory, settings, tmp_path):
+    copy = changed(run_directory, tmp_path)
     data = settings.data.model_copy(update={"train_on_validation": True})
-    described = describe(settings.model_copy(update={"data": data}), run_directory, model)["thresholds"]
+    copy.config.write_text(settings.model_copy(update={"data": data}).to_yaml())
+    described = describe(TrainedRun(copy.path))["thresholds"]
     assert described["fitted"] is None
     assert described["note"] == "not fitted: the model was trained on the validation images"
 
@@ -98,25 +98,27 @@ def changed(run_directory, tmp_path, **files):
     return copy
 
 
-def test_without_anything_evaluated_the_configuration_names_the_attributes(run_directory, model, settings, tmp_path):
-    copy = changed(run_directory, tmp_path, evaluation=b'{"splits": {}}')
+def test_a_run_of_an_earlier_version_names_its_attributes_in_its_evaluation_or_its_data(run_directory, tmp_path):
+    copy = changed(run_directory, tmp_path)
+    with np.load(copy.predictions) as arrays:
+        np.savez(copy.predictions, **{name: arrays[name] for name in arrays if name not in ("names", "exclusive")})
+    assert TrainedRun(copy.path).targets == (ATTRIBUTES, False)
     np.savez(copy.predictions)
-    assert describe(settings, copy, model)["attributes"] == list(ATTRIBUTES)
-    assert describe(settings, copy, model)["thresholds"]["note"] == "not fitted: the data have no validation images"
-    data = settings.data.model_copy(update={"attributes": None})
-    named_by_outputs = describe(settings.model_copy(update={"data": data}), copy, model)
-    assert named_by_outputs["attributes"] == list(ATTRIBUTES)
+    copy.evaluation.write_text('{"splits": {}}')
+    described = describe(TrainedRun(copy.path))
+    assert described["attributes"] == list(ATTRIBUTES)
+    assert described["thresholds"]["note"] == "not fitted: the data have no validation images"
 
 
 def test_without_the_data_the_export_goes_on_and_says_what_it_leaves_out(
-    run_directory, model, settings, tmp_path, monkeypatch, capsys
+    run_directory, network, settings, tmp_path, monkeypatch, capsys
 ):
     copy, written = changed(run_directory, tmp_path), []
     shutil.rmtree(copy.path / "analysis", ignore_errors=True)
-    data = CelebAData(source="celeba", directory=str(tmp_path / "gone"), attributes=ATTRIBUTES)
+    data = celeba.Settings(source="celeba", directory=str(tmp_path / "gone"), attributes=ATTRIBUTES)
     copy.config.write_text(settings.model_copy(update={"data": data}).to_yaml())
     monkeypatch.setattr(exporting, "write", lambda *given: written.append(given) or ("1", ["explain"]))
-    run(settings, copy, tmp_path / "saved_model")
+    run(copy, tmp_path / "saved_model")
     ((_, description, _, rule),) = written
     assert rule is None and description["automatic"] is None
     (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
@@ -127,25 +129,20 @@ def test_what_was_trained_on_gives_no_automatic_choice(run_directory, settings, 
     copy = changed(run_directory, tmp_path)
     data = settings.data.model_copy(update={"train_on_validation": True})
     copy.config.write_text(settings.model_copy(update={"data": data}).to_yaml())
-    assert exporting._rule(copy) == (None, "the model was trained on the validation images")
+    assert exporting._rule(TrainedRun(copy.path)) == (None, "the model was trained on the validation images")
 
 
 BROKEN = {
     "no model": ("model", b"this is no archive"),
-    "no evaluation": ("evaluation", b"{"),
-    "an evaluation of something else": ("evaluation", b'{"splits": {"test": {"heads": {}}}}'),
-    "other attributes": (
-        "evaluation",
-        json.dumps({"splits": {"test": {"heads": {"attributes": {"per_attribute": {"x": 1}}}}}}).encode(),
-    ),
+    "no predictions": ("predictions", b"PK no archive"),
 }
 
 
 @pytest.mark.parametrize("file, content", BROKEN.values(), ids=BROKEN)
-def test_a_broken_run_is_refused_in_one_line_that_names_the_file(run_directory, tmp_path, settings, file, content):
+def test_a_broken_run_is_refused_in_one_line_that_names_the_file(run_directory, tmp_path, file, content):
     copy = changed(run_directory, tmp_path, **{file: content})
     with pytest.raises(UserError) as refused:
-        run(settings, copy, tmp_path / "saved_model")
+        run(copy, tmp_path / "saved_model")
     assert str(refused.value).startswith(f"{getattr(copy, file)}: expected ")
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "saved_model").exists()

@@ -150,12 +150,12 @@ def container(exported):
         docker("rm", "--force", name, check=False)
 
 
-def test_tf_serving_answers_as_keras_does(container, model, exported, face):
+def test_tf_serving_answers_as_keras_does(container, network, exported, face):
     images = [encode(picture(90 + seed, 70, seed), "PNG") for seed in range(4)]
     from mam_keras.data.images import decode, prepare
 
     prepared = np.stack([prepare(decode(image), 32).numpy() for image in images])
-    wanted = expected(model, prepared, *pairs(4))
+    wanted = expected(network, prepared, *pairs(4))
     client = Client(container[0])
     for name in TAKING_PAIRS:
         for key, value in client.predict(name, **inputs_of(name, images, prepared)).items():

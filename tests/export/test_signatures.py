@@ -15,10 +15,10 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from mam_keras import config
-from mam_keras import model as network
 from mam_keras.export.signatures import signatures
+from mam_keras.systems.masked import output_names
 from tests.export.encoded import encode, picture
-from tests.model.examples import randomize
+from tests.model.examples import network_of, randomize
 
 K, C, SIZE, SIDE = 5, 8, 32, 8  # attributes, channels, side of an image, side of the feature map
 INPUTS = {
@@ -37,6 +37,7 @@ SHAPES = {
     "multi_label": (K,),
     "valid": (),
     "contributions": (K, SIDE, SIDE),
+    "grad_cam": (K, SIDE, SIDE),
     "channel_importances": (K, C),
     "reconstruction": (SIZE, SIZE, 3),
     "noise": (),
@@ -65,10 +66,10 @@ def inputs_of(name, photographs, prepared, count=None):
     return {key: {"image": prepared, "image_bytes": photographs, "a": a, "b": b}[key][:count] for key in INPUTS[name]}
 
 
-def expected(model, images, a, b):
+def expected(network, images, a, b):
     """All outputs of `explain`, written out in float64 from Keras's features, masks and weights."""
-    inner = {name: np.asarray(value, "float64") for name, value in network.parts(model)(images / 255.0).items()}
-    heads, logits = model.get_layer("attribute_scores"), model.get_layer("attribute_logits")
+    inner = {name: np.asarray(value, "float64") for name, value in network.parts(images / 255.0).items()}
+    heads, logits = network.contributions.heads, network.contributions.pooling
     features, weights = inner["features"], heads.kernel.numpy().astype("float64")
     a, b = (np.asarray(value, "float64")[:, None, None, None] for value in (a, b))
     products = []
@@ -88,8 +89,10 @@ def expected(model, images, a, b):
         "channel_importances": np.abs(products).mean(axis=(2, 3)),
         "valid": np.ones(len(images), bool),
     }
-    if "multi_label_logits" in inner:
-        outputs["multi_label"] = 1 / (1 + np.exp(-inner["multi_label_logits"]))
+    if "multi_label" in inner:
+        outputs["multi_label"] = 1 / (1 + np.exp(-inner["multi_label"]))
+        kernel = network.model.get_layer("multi_label_logits").kernel.numpy()
+        outputs["grad_cam"] = np.moveaxis(np.maximum(features @ kernel, 0), -1, 1)
     return outputs | {name: value for name, value in inner.items() if name == "reconstruction"}
 
 
@@ -112,13 +115,10 @@ def test_saved_model_cli_shows_every_signature_with_named_inputs(exported):
     assert found["explain"][1]["contributions"] == "-1, 5, 8, 8"
 
 
-def test_outputs_are_those_of_the_model(client, model, photographs, prepared):
-    predicted = model.predict(prepared / np.float32(255), verbose=0)
+def test_outputs_are_those_of_the_model(client, network, photographs, prepared):
+    predicted = network.model.predict(prepared / np.float32(255), verbose=0)
     heads = np.concatenate(
-        [
-            predicted[name]
-            for name in network.output_names(("Smiling", "Eyeglasses", "Mustache", "Wearing_Hat", "Bangs"))
-        ],
+        [predicted[name] for name in output_names(("Smiling", "Eyeglasses", "Mustache", "Wearing_Hat", "Bangs"))],
         axis=1,
     )
     assert heads.std(axis=0).min() > 1e-3  # images differ, or all of this would show little
@@ -134,11 +134,13 @@ def test_outputs_are_those_of_the_model(client, model, photographs, prepared):
 
 
 @pytest.mark.parametrize("name", TAKING_PAIRS)
-def test_every_image_is_transformed_by_its_own_pair(client, model, photographs, prepared, name):
+def test_every_image_is_transformed_by_its_own_pair(client, network, photographs, prepared, name):
     outputs = client.predict(name, **inputs_of(name, photographs, prepared))
-    wanted = expected(model, prepared, *pairs(len(prepared)))
+    wanted = expected(network, prepared, *pairs(len(prepared)))
     assert (
-        np.abs(wanted["probabilities"] - expected(model, prepared, *np.ones((2, len(prepared))))["probabilities"]).max()
+        np.abs(
+            wanted["probabilities"] - expected(network, prepared, *np.ones((2, len(prepared))))["probabilities"]
+        ).max()
         > 0.02
     )
     assert set(outputs) == OUTPUTS[name]
@@ -155,22 +157,22 @@ def noisy(prepared, sigmas):
     return np.clip(np.rint(spoiled), 0, 255).astype("uint8")
 
 
-def by_rule(model, images, chosen):
+def by_rule(network, images, chosen):
     """What `classify_automatic` says, by the description alone: a plain rule, image by image, from Keras's logits."""
     differences = images[:, ::2, ::2].astype("float64") - images[:, 1::2, ::2] - images[:, ::2, 1::2]
     details = np.abs(differences + images[:, 1::2, 1::2]).reshape(len(images), -1) / 2 / 255
     noise = np.median(details, axis=1) / 0.6745
     knots = [sum(one >= boundary for boundary in chosen["boundaries"]) for one in noise]
     pairs, offsets = (np.array([chosen[name][knot] for knot in knots]) for name in ("pairs", "offsets"))
-    plain = expected(model, images, *pairs.T)
+    plain = expected(network, images, *pairs.T)
     odds = plain["probabilities"] / (1 - plain["probabilities"]) * np.exp(offsets)
     chosen = {"probabilities": odds / (1 + odds), "noise": noise, "a": pairs[:, 0], "b": pairs[:, 1]}
     return plain | chosen
 
 
-def test_pair_and_offsets_follow_the_noise_of_each_image_of_a_batch(client, exported, model, prepared):
+def test_pair_and_offsets_follow_the_noise_of_each_image_of_a_batch(client, exported, network, prepared):
     images = noisy(prepared, (0.0, 0.5, 0.05, 0.1, 0.2, 0.0, 0.3, 0.4))
-    wanted = by_rule(model, images, exported.description["automatic"])
+    wanted = by_rule(network, images, exported.description["automatic"])
     outputs = client.predict("classify_automatic", image=images)
     assert set(outputs) == OUTPUTS["classify_automatic"]
     for key, value in outputs.items():
@@ -263,6 +265,7 @@ def packed(key, value):
 PARTS = {
     "common masks": ({"masks": "common"}, EXPLAINED),
     "no masks": ({"masks": "none"}, EXPLAINED),
+    "another system": ({"system": "plain"}, EXPLAINED - {"multi_label", "reconstruction"}),
     "no offset, a tenth of the positions": ({"mask_offset": 0, "pooled_share": 0.1}, EXPLAINED),
     "no reconstructor": ({"reconstructor": False}, EXPLAINED - {"reconstruction"}),
     "no multi-label head": ({"multi_label_head": False}, EXPLAINED - {"multi_label"}),
@@ -273,7 +276,9 @@ def build(**model):
     sections = {"channels": 4, "front_end": (4,), "dilations": (1,), **model}
     data = {"source": "synthetic_faces", "image_size": 16}
     settings = config.check({"name": "parts", "data": data, "model": sections}, "tests/export")
-    return randomize(network.build(settings, ("x", "y", "z")))
+    network = network_of(settings, ("x", "y", "z"))
+    randomize(network.model)
+    return network
 
 
 @pytest.mark.parametrize("parts, outputs", PARTS.values(), ids=PARTS)
@@ -292,30 +297,47 @@ def test_a_model_answers_with_the_parts_it_has(parts, outputs):
         "a": tf.constant(a),
         "b": tf.constant(b),
     }
-    wanted = expected(built, images, a, np.abs(b))
-    assert set(found) == set(INPUTS)
+    masked = built.masks is not None
+    usual, wanted = expected(built, images, np.ones(3), np.ones(3)), expected(built, images, a, np.abs(b))
+    assert set(found) == {name for name in INPUTS if masked or "transformed" not in name}
     for name, (function, specs) in found.items():
+        assert {spec.name for spec in specs} == (INPUTS[name] if masked else INPUTS[name] - {"a", "b"})
         answer = function(*(given[spec.name] for spec in specs))
-        assert set(answer) == OUTPUTS[name] & (outputs | AUTOMATIC)
+        chosen_pair = AUTOMATIC if masked else {"noise"}
+        with_valid = {"valid"} if "bytes" in name or "a" in {spec.name for spec in specs} else set()
+        assert set(answer) == (OUTPUTS[name] - {"valid"}) & (outputs | chosen_pair) | with_valid
         if "automatic" in name:
-            chosen = by_rule(built, images, made_up)
+            chosen = by_rule(built, images, made_up if masked else made_up | {"pairs": [(1, 1), (1, 1)]})
             for key in set(answer) - {"valid"}:
                 np.testing.assert_allclose(answer[key], chosen[key], rtol=0, atol=1e-5, err_msg=f"{name}, {key}")
-            np.testing.assert_array_equal(answer["a"], [0.5, 2, 2])
-        if "a" in INPUTS[name]:
+        elif "a" in {spec.name for spec in specs}:
             np.testing.assert_array_equal(answer.pop("valid"), [True, True, False])
-            for key, value in answer.items():
-                np.testing.assert_allclose(value[:2], wanted[key][:2], rtol=1e-5, atol=1e-5, err_msg=f"{name}, {key}")
-    plain, transformed = (
-        found[n][0](given["image"], *p)["probabilities"][1]
-        for n, p in (("serving_default", ()), ("classify_transformed", (given["a"], given["b"])))
-    )
-    assert np.allclose(plain, transformed, atol=1e-6) == (parts.get("masks") == "none")
+            for key in set(answer) & set(wanted):
+                np.testing.assert_allclose(answer[key][:2], wanted[key][:2], rtol=1e-5, atol=1e-5, err_msg=key)
+        else:
+            for key in set(answer) & set(usual):
+                np.testing.assert_allclose(answer[key], usual[key], rtol=1e-5, atol=1e-5, err_msg=key)
+    if masked:
+        plain, transformed = (
+            found[n][0](given["image"], *p)["probabilities"][1]
+            for n, p in (("serving_default", ()), ("classify_transformed", (given["a"], given["b"])))
+        )
+        assert not np.allclose(plain, transformed, atol=1e-6)
+
+
+def test_no_images_get_no_rows():
+    built = build()
+    rule = SimpleNamespace(boundaries=np.float32([0.1]), pairs=np.float32([[1, 1]] * 2), offsets=np.zeros((2, 3), "f4"))
+    none = {"image": tf.zeros((0, 16, 16, 3), tf.uint8), "image_bytes": tf.zeros((0,), tf.string)}
+    none |= {name: tf.zeros((0,)) for name in "ab"}
+    for name, (function, specs) in signatures(built, rule).items():
+        for key, value in tf.function(function)(*(none[spec.name] for spec in specs)).items():
+            assert value.shape[0] == 0, (name, key)
 
 
 def test_a_pair_too_large_for_a_result_is_bad_as_well():
     built = build()
-    kernel = built.get_layer("attribute_scores").kernel
+    kernel = built.model.get_layer("attribute_scores").kernel
     kernel.assign(1e3 * np.sign(kernel))
     images, ones = np.stack([picture(16, 16, seed) for seed in range(2)]), tf.ones(2)
     outputs = signatures(built)["explain"][0](images, tf.constant([1.0, 3e38]), ones)
@@ -326,7 +348,7 @@ def test_a_pair_too_large_for_a_result_is_bad_as_well():
 
 def test_without_attribute_heads_only_the_other_head_classifies():
     found = signatures(build(attribute_heads=False))
-    assert set(found) == {"serving_default", "classify_bytes"}
+    assert set(found) == {"serving_default", "classify_bytes", "explain", "explain_bytes"}
     outputs = found["classify_bytes"][0](tf.constant([encode(picture(), "PNG"), b""]))
     assert set(outputs) == {"multi_label", "valid"}
     assert outputs["multi_label"].shape == (2, 3)
@@ -338,7 +360,7 @@ def test_explain_holds_the_masks_of_one_tile_at_a_time():
     data = {"source": "synthetic_faces", "image_size": 16}
     sections = {"channels": channels, "front_end": (4,), "dilations": (1,), "reconstructor": False}
     settings = config.check({"name": "wide", "data": data, "model": sections}, "tests/export")
-    function = signatures(network.build(settings, [f"attribute {k}" for k in range(heads)]))["explain"][0]
+    function = signatures(network_of(settings, [f"attribute {k}" for k in range(heads)]))["explain"][0]
     pair = tf.TensorSpec((batch,), tf.float32)
     graph = tf.function(function).get_concrete_function(tf.TensorSpec((batch, 16, 16, 3), tf.uint8), pair, pair).graph
     loops = [op for op in graph.get_operations() if "While" in op.type]

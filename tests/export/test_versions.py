@@ -70,20 +70,20 @@ def test_after_a_kill_there_is_no_half_version_and_the_next_export_tidies_up(tmp
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["1", "2"]
 
 
-def test_a_full_disk_leaves_the_versions_that_were_there(tmp_path, monkeypatch, model):
+def test_a_full_disk_leaves_the_versions_that_were_there(tmp_path, monkeypatch, network):
     """No file may grow beyond 20 kB: the SavedModel breaks off where it is written by TensorFlow itself."""
-    served = signatures(model)["serving_default"]
+    served = signatures(network)["serving_default"]
     monkeypatch.setattr(run, "signatures", lambda *_: {"serving_default": served})  # one is quicker to trace
     write(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
         with pytest.raises(Exception, match=r"(?i)file too large"):
-            run.write(model, {}, tmp_path)
+            run.write(network, {}, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
-    version, _ = run.write(model, {}, tmp_path)
+    version, _ = run.write(network, {}, tmp_path)
     assert version.name == "2" and (version / "saved_model.pb").stat().st_size > 20_000
 
 

@@ -15,7 +15,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from mam_keras import config, data, model  # noqa: E402
+from mam_keras import config, data, systems  # noqa: E402
 from mam_keras.data import pipeline  # noqa: E402
 from mam_keras.fit import cluster, strategy  # noqa: E402
 from mam_keras.fit.loop import Objective, Trainer  # noqa: E402
@@ -48,16 +48,14 @@ def train(settings, devices, folder):
     train, test = (pipeline.read(source.splits[name], name, settings.data) for name in ("train", "test"))
     steps = len(train) // settings.training.batch_size
     with devices.scope():
-        network = model.build(settings, source.attributes)
-        network.compile(
-            make_optimizer(settings.training, steps), **model.compile_losses(network, settings, source.attributes)
-        )
-        trainer = Trainer(network, settings, Objective(settings), devices)
+        network = systems.attach(settings, source.targets, systems.build(settings, source.targets))
+        network.model.compile(make_optimizer(settings.training, steps), **network.losses())
+        trainer = Trainer(network, settings, Objective(network), devices)
     weights = {}
 
     def note(epoch, logs):
         if epoch == 0:
-            weights.update({variable.path: variable.numpy() for variable in network.variables})
+            weights.update({variable.path: variable.numpy() for variable in network.model.variables})
 
     trainer.fit(train, None, RunDirectory(folder), [keras.callbacks.LambdaCallback(on_epoch_end=note)])
     values, probabilities = trainer.evaluate(test)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mam_keras import config, model
+from mam_keras import config
 from mam_keras.data.augmentation import Augmentation, Blocks
 from mam_keras.data.pipeline import Prepared
+from mam_keras.data.source import Targets
 from mam_keras.errors import RunError
 from mam_keras.fit import checkpoint
 from mam_keras.fit.loop import Objective, Trainer
@@ -17,6 +18,7 @@ from mam_keras.fit.optimizer import make_optimizer
 from mam_keras.fit.start import start_at_rates
 from mam_keras.model.losses import balanced_class_weights
 from mam_keras.run_directory import RunDirectory
+from tests.model.examples import network_of
 
 # Keras's callbacks read the learning rate in a way that NumPy 2 warns of
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -45,12 +47,9 @@ def trainer(tiny):
     def build(*overrides, class_weights=None):
         settings = config.load(tiny, list(overrides))
         keras.utils.set_random_seed(settings.seed)
-        network = model.build(settings, ATTRIBUTES)
-        network.compile(
-            make_optimizer(settings.training, STEPS),
-            **model.compile_losses(network, settings, ATTRIBUTES, class_weights),
-        )
-        return Trainer(network, settings, Objective(settings, class_weights), tf.distribute.get_strategy())
+        network = network_of(settings, ATTRIBUTES)
+        network.model.compile(make_optimizer(settings.training, STEPS), **network.losses(class_weights))
+        return Trainer(network, settings, Objective(network, class_weights), tf.distribute.get_strategy())
 
     return build
 
@@ -104,15 +103,15 @@ def test_evaluation_counts_every_image_once(trainer, splits):
     _, validation = splits
     values, probabilities = trainer("loss.alpha=2", "loss.beta=3", "training.xla='off'").evaluate(validation)
     labels = validation.labels
-    for head, weight, name in (("attributes", 2, "attribute"), ("multi_label", 3, "multi_label")):
+    for head, weight, name in (("attributes", 2, "attributes"), ("multi_label", 3, "multi_label")):
         p = probabilities[head].astype(np.float64)
         assert p.shape == labels.shape
         crossentropy = -np.where(labels, np.log(p), np.log1p(-p)).sum(axis=1)
         assert values[f"{name}_loss"] == pytest.approx(weight * crossentropy.mean(), rel=1e-5)
         assert values[f"{name}_accuracy"] == pytest.approx(((p >= 0.5) == labels).mean(), rel=1e-6)
-    terms = ("attribute_loss", "multi_label_loss", "reconstruction_loss", "mask_loss")
+    terms = ("attributes_loss", "multi_label_loss", "reconstruction_loss", "mask_loss")
     assert values["loss"] == pytest.approx(sum(values[term] for term in terms), rel=1e-6)
-    assert set(values) == {*terms, "loss", "attribute_accuracy", "multi_label_accuracy"}
+    assert set(values) == {*terms, "loss", "attributes_accuracy", "multi_label_accuracy"}
 
 
 def test_the_loss_is_the_one_that_keras_computes_from_the_compiled_model(trainer, splits):
@@ -140,10 +139,10 @@ def test_the_loss_is_the_one_that_keras_computes_from_the_compiled_model(trainer
 )
 def test_every_way_to_train_learns(trainer, splits, directory, overrides):
     train = splits[0]
-    weights = balanced_class_weights(train.labels.mean(axis=0)) if "balanced" in overrides[0] else None
+    weights = balanced_class_weights(Targets(ATTRIBUTES), train.rates) if "balanced" in overrides[0] else None
     trained = trainer(*LIGHT, *overrides, "training.epochs=18", "training.learning_rate=0.03", class_weights=weights)
     trained.fit(train, None, directory)
-    losses, accuracies = (column(trained, name) for name in ("attribute_loss", "attribute_accuracy"))
+    losses, accuracies = (column(trained, name) for name in ("attributes_loss", "attributes_accuracy"))
     assert np.mean(losses[-4:]) < 0.75 * losses[0]
     assert accuracies[0] < 0.7 < np.mean(accuracies[-4:])
 
@@ -156,9 +155,9 @@ def test_training_can_begin_at_the_attributes_rates(trainer, splits, share):
     labels[:1, 0] = labels[:11, 1] = labels[:, 2] = True
     train = replace(train, labels=labels)
     trained = trainer("training.xla='off'", "training.start_at_rates=true", f"model.pooled_share={share}")
-    start_at_rates(trained.model, trained._training_batches(train, 0), labels.mean(axis=0), trained.strategy)
-    outputs = trained.network(train.images / np.float32(255), training=True)
-    for head in ("attribute_logits", "multi_label_logits"):
+    start_at_rates(trained.network, trained._training_batches(train, 0), labels.mean(axis=0), trained.strategy)
+    outputs = trained.network.parts(train.images / np.float32(255), training=True)
+    for head in ("attributes", "multi_label"):
         means = np.asarray(outputs[head]).mean(axis=0)
         np.testing.assert_allclose(means, [np.log(1 / 21), 0, np.log(999)], atol=0.25)
 
@@ -175,7 +174,7 @@ def test_maps_are_drawn_into_the_boxes(trainer, splits, directory):
     losses = column(trained, "localisation_loss")
     assert np.mean(losses[-4:]) < 0.7 * losses[0]
     for row in trained.history:
-        terms = sum(row[name] for name in ("attribute_loss", "mask_loss", "localisation_loss"))
+        terms = sum(row[name] for name in ("attributes_loss", "mask_loss", "localisation_loss"))
         assert row["loss"] == pytest.approx(terms, rel=1e-5)
 
 

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import mam_keras.model  # noqa: F401 (registers what a saved model is made of)
+import mam_keras.model.layers  # noqa: F401 (registers what a saved model is made of)
 from mam_keras import command_line, config
+from mam_keras.files import locked, write_text
 from mam_keras.fit import __main__, checkpoint
 from mam_keras.fit.loop import Trainer
 from mam_keras.fit.progress import EpochLines
-from mam_keras.run_directory import RunDirectory, locked, write_text
+from mam_keras.run_directory import RunDirectory
 
 # Keras reads variables in a way that NumPy 2 warns of
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -84,11 +85,11 @@ def test_a_run_leaves_the_designs_files(fit, directory, tiny):
     assert environment["start"] <= environment["end"]
 
     rows = history(directory)
-    terms = ("attribute_loss", "multi_label_loss", "reconstruction_loss", "mask_loss")
+    terms = ("attributes_loss", "multi_label_loss", "reconstruction_loss", "mask_loss")
     for row in rows:
         for prefix in ("", "val_"):
             assert row[f"{prefix}loss"] == pytest.approx(sum(row[prefix + term] for term in terms), rel=1e-5)
-            assert 0 <= row[f"{prefix}attribute_accuracy"] <= 1
+            assert 0 <= row[f"{prefix}attributes_accuracy"] <= 1
         assert row["images_per_second"] > 0
     assert [row["epoch"] for row in rows] == [1, 2]
 
@@ -125,8 +126,8 @@ def test_early_stopping_ends_with_the_best_epochs_weights(fit, directory, monkey
     with np.load(directory.predictions) as predictions:
         p, labels = predictions["validation.attributes"].astype(float), predictions["validation.labels"]
     found = -np.where(labels, np.log(p), np.log1p(-p)).sum(axis=1).mean()
-    assert found == pytest.approx(rows[1]["val_attribute_loss"], rel=1e-5)
-    assert found != pytest.approx(rows[2]["val_attribute_loss"], rel=1e-4)
+    assert found == pytest.approx(rows[1]["val_attributes_loss"], rel=1e-5)
+    assert found != pytest.approx(rows[2]["val_attributes_loss"], rel=1e-4)
 
 
 @pytest.mark.parametrize(

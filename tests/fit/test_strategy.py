@@ -82,7 +82,7 @@ def test_the_weights_after_20_steps_are_those_of_one_device(trained, name, case)
 @normalizations
 def test_every_term_of_the_loss_is_that_of_one_device(trained, name, case):
     one, other = (values(trained[strategy], f"{case}.epoch.") for strategy in ("none", name))
-    for term in ("attribute_loss", "multi_label_loss", "reconstruction_loss", "mask_loss", "loss"):
+    for term in ("attributes_loss", "multi_label_loss", "reconstruction_loss", "mask_loss", "loss"):
         assert other[term] == pytest.approx(one[term], rel=1e-3)
     assert other["learning_rate"] == one["learning_rate"]
 
@@ -109,8 +109,8 @@ def test_evaluation_counts_every_image_once_and_in_order(trained, name):
         np.testing.assert_allclose(probabilities, one[head], atol=1e-5)
     p = other["attributes"].astype(float)
     crossentropy = -np.where(labels, np.log(p), np.log1p(-p)).sum(axis=1).mean()
-    assert trained[name]["none.value.attribute_loss"] == pytest.approx(crossentropy, rel=1e-5)
-    assert trained[name]["none.value.attribute_accuracy"] == pytest.approx(((p >= 0.5) == labels).mean(), rel=1e-6)
+    assert trained[name]["none.value.attributes_loss"] == pytest.approx(crossentropy, rel=1e-5)
+    assert trained[name]["none.value.attributes_accuracy"] == pytest.approx(((p >= 0.5) == labels).mean(), rel=1e-6)
 
 
 # --- what a number of replicas asks of the configuration ---

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-import mam_keras.model  # noqa: F401 (registers what a saved model is made of)
+import mam_keras.model.layers  # noqa: F401 (registers what a saved model is made of)
 
 ROOT = Path(__file__).parents[2]
 FIT = ["-m", "mam_keras.fit"]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mam_keras import config
+from mam_keras import config, systems
+from mam_keras.data.source import Targets
 
 
 def small_config(image_size=8, **sections):
@@ -10,6 +11,12 @@ def small_config(image_size=8, **sections):
     model = {"channels": 5, "front_end": [4], "dilations": [1, 2]} | sections.pop("model", {})
     data = {"source": "synthetic_faces", "image_size": image_size}
     return config.check({"name": "small", "data": data, "model": model, **sections}, "small_config")
+
+
+def network_of(settings, attributes, exclusive=False):
+    """The untrained `Network` of a configuration."""
+    targets = Targets(tuple(attributes), exclusive)
+    return systems.attach(settings, targets, systems.build(settings, targets))
 
 
 def random_features(*shape, seed=0):

@@ -17,33 +17,35 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import ops  # noqa: E402
 
-from mam_keras import config, model  # noqa: E402
+from mam_keras import config  # noqa: E402
 from mam_keras.model.losses import ReconstructionError, SummedCrossentropy  # noqa: E402
+from mam_keras.systems.masked import reconstruction_divisor  # noqa: E402
+from tests.model.examples import network_of  # noqa: E402
 
 
 def main(folder):
     with np.load(folder / "given.npz") as arrays:
         arrays = dict(arrays)
     settings = config.check(json.loads(str(arrays["config"])), "given")
-    network = model.build(settings, [f"attribute {k}" for k in range(arrays["labels"].shape[1])])
-    network.set_weights([arrays[f"weight.{index}"] for index in range(len(network.weights))])
-    found = {f"probability.{name}": value for name, value in network(arrays["images"]).items()}
-    inner = model.parts(network)
+    network = network_of(settings, [f"attribute {k}" for k in range(arrays["labels"].shape[1])])
+    model, inner = network.model, network.parts
+    model.set_weights([arrays[f"weight.{index}"] for index in range(len(model.weights))])
+    found = {f"probability.{name}": value for name, value in model(arrays["images"]).items()}
     found |= {f"inner.{name}": value for name, value in inner(arrays["images"]).items()}
-    heads = network.get_layer("attribute_scores")
+    heads = model.get_layer("attribute_scores")
     found["transformed"] = heads.scores(found["inner.features"], 2.0, 3.0)
     found["explained"] = heads.explain(found["inner.features"], 2.0, 3.0)[1]
 
     crossentropy = SummedCrossentropy([(1.0, 2.0)] * arrays["labels"].shape[1], from_logits=True)
-    error = ReconstructionError(model.assembly.reconstruction_divisor(settings))
+    error = ReconstructionError(reconstruction_divisor(settings))
 
     def loss(trained, others):
         outputs, others, penalties = inner.stateless_call(
             trained, others, arrays["images"], training=True, return_losses=True
         )
         terms = [
-            crossentropy(arrays["labels"], outputs["attribute_logits"]),
-            crossentropy(arrays["labels"], outputs["multi_label_logits"]),
+            crossentropy(arrays["labels"], outputs["attributes"]),
+            crossentropy(arrays["labels"], outputs["multi_label"]),
             4.0 * error(arrays["images"], outputs["reconstruction"]),
             *penalties,
         ]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mam_keras import model
 from mam_keras.fit.loop import Objective
-from tests.model.examples import random_images, randomize, relative_error, small_config
+from mam_keras.model.network import Batch
+from tests.model.examples import network_of, random_images, randomize, relative_error, small_config
 
 ROOT = Path(__file__).parents[2]
 ATTRIBUTES = 3
@@ -35,23 +35,24 @@ def both(tmp_path_factory):
 def tensorflow_outputs(case, folder):
     """Writes given.npz and returns what `jax_outputs.py` has to find."""
     settings = small_config(model=CASES[case], loss={"lambda": 0.01})
-    network = randomize(model.build(settings, [f"attribute {k}" for k in range(ATTRIBUTES)]))
+    network = network_of(settings, [f"attribute {k}" for k in range(ATTRIBUTES)])
+    model, inner = randomize(network.model), network.parts
     images = random_images(6, 8, 8, 3)
     labels = np.random.default_rng(1).integers(0, 2, (6, ATTRIBUTES)).astype("float32")
-    weights = {f"weight.{index}": weight for index, weight in enumerate(network.get_weights())}
+    weights = {f"weight.{index}": weight for index, weight in enumerate(model.get_weights())}
     given = {"config": json.dumps(settings.model_dump(mode="json", by_alias=True)), "images": images, "labels": labels}
     np.savez(folder / "given.npz", **given, **weights)
 
-    found = {f"probability.{name}": value for name, value in network(images).items()}
-    inner = model.parts(network)
+    found = {f"probability.{name}": value for name, value in model(images).items()}
     found |= {f"inner.{name}": value for name, value in inner(images).items()}
-    heads = network.get_layer("attribute_scores")
+    heads = model.get_layer("attribute_scores")
     found["transformed"] = heads.scores(found["inner.features"], 2.0, 3.0)
     found["explained"] = heads.explain(found["inner.features"], 2.0, 3.0)[1]
-    objective = Objective(settings, [(1.0, 2.0)] * ATTRIBUTES)
+    objective = Objective(network, [(1.0, 2.0)] * ATTRIBUTES)
     with tf.GradientTape() as tape:
-        values = objective(inner(images, training=True), tf.constant(images), tf.constant(labels), inner.losses)
-    names = ("attribute_loss", "multi_label_loss", "reconstruction_loss")
+        outputs = inner(images, training=True)
+        values = objective(outputs, Batch(tf.constant(images), tf.constant(labels), inner.losses))
+    names = ("attributes_loss", "multi_label_loss", "reconstruction_loss")
     found |= {"loss": values["loss"], "terms": [values[name] for name in names]}
     gradients = tape.gradient(values["loss"], inner.trainable_variables)
     found |= {f"gradient.{v.path}": g for v, g in zip(inner.trainable_variables, gradients, strict=True)}

@@ -7,8 +7,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mam_keras.model.assembly import mask_divisor, reconstruction_divisor
-from mam_keras.model.losses import OutsideAttention, ReconstructionError, SummedCrossentropy, balanced_class_weights
+from mam_keras.data.source import Targets
+from mam_keras.model.losses import (
+    ClassCrossentropy,
+    OutsideAttention,
+    ReconstructionError,
+    SummedCrossentropy,
+    balanced_class_weights,
+    classification,
+)
+from mam_keras.systems.masked import mask_divisor, reconstruction_divisor
 from tests.model import equations
 from tests.model.examples import small_config
 
@@ -113,7 +121,7 @@ def test_a_map_far_from_its_region_costs_much_but_pulls_with_a_bound():
     "norm, masks, expected", [("sum", "per_feature", 1), ("mean", "per_feature", 80), ("mean", "common", 16)]
 )
 def test_the_mask_norm_divides_by_an_attributes_mask_values(norm, masks, expected):
-    assert mask_divisor(small_config(loss={"mask_norm": norm}, model={"masks": masks})) == expected  # 4x4x5
+    assert mask_divisor(small_config(loss={"mask_norm": norm}, model={"masks": masks}), (None, 4, 4, 5)) == expected
 
 
 @pytest.mark.parametrize(
@@ -137,6 +145,46 @@ def test_losses_are_restored_from_their_configuration(loss):
 
 def test_balanced_weights_give_both_classes_of_an_attribute_half_of_it():
     rates = np.float32([0.25, 0.5, 0.02, 0.0, 1.0])
-    weights = balanced_class_weights(rates)
+    weights = balanced_class_weights(Targets(tuple("abcde"[: len(rates)])), rates)
     np.testing.assert_allclose(weights, [(2 / 3, 2), (1, 1), (0.5 / 0.98, 25), (1, 1), (1, 1)], rtol=1e-6)
     json.dumps(weights)  # they are saved with the model
+
+
+# --- labels that are not known ---
+
+GIVEN = np.float32([[0.9, 0.2, 0.5], [0.3, 0.6, 0.8]])
+MARKED = np.float32([[1, np.nan, 0], [np.nan, np.nan, np.nan]])
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_a_label_that_is_not_known_adds_nothing_and_moves_nothing(from_logits):
+    predictions = tf.Variable(np.log(GIVEN / (1 - GIVEN)) if from_logits else GIVEN)
+    with tf.GradientTape() as tape:
+        loss = SummedCrossentropy([(1, 3), (2, 2), (4, 1)], from_logits).mean(MARKED, predictions)
+    assert float(loss) == pytest.approx((3 * -np.log(0.9) + 4 * -np.log(0.5)) / 2, rel=1e-5)
+    gradient = tape.gradient(loss, predictions).numpy()
+    np.testing.assert_array_equal(gradient == 0, np.isnan(MARKED))
+
+
+def test_classes_that_exclude_each_other():
+    logits = np.log(np.float32([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.3, 0.3, 0.4]]))
+    labels = np.float32([[0, 1, 0], [0, 0, 1], [np.nan] * 3])
+    for from_logits, predictions in ((True, logits), (False, np.exp(logits))):
+        loss = ClassCrossentropy([1.0, 2.0, 3.0], from_logits).mean(labels, predictions)
+        assert float(loss) == pytest.approx((2 * -np.log(0.2) + 3 * -np.log(0.8)) / 3, rel=1e-5)
+    variable = tf.Variable(logits)
+    with tf.GradientTape() as tape:
+        loss = ClassCrossentropy(from_logits=True).mean(labels, variable)
+    expected = (np.exp(logits) - np.nan_to_num(labels)) / 3
+    expected[2] = 0
+    np.testing.assert_allclose(tape.gradient(loss, variable), expected, atol=1e-6)
+
+
+def test_the_kind_of_target_decides_the_loss_and_the_weights():
+    rates = np.array([0.5, 0.25, 0.25])
+    names = ("a", "b", "c")
+    assert isinstance(classification(Targets(names)), SummedCrossentropy)
+    assert isinstance(classification(Targets(names, exclusive=True)), ClassCrossentropy)
+    assert balanced_class_weights(Targets(names, exclusive=True), rates) == pytest.approx([2 / 3, 4 / 3, 4 / 3])
+    unknown = balanced_class_weights(Targets(names), np.array([np.nan, 0.25, 1.0]))
+    assert unknown == [(1.0, 1.0), (0.5 / 0.75, 2.0), (1.0, 1.0)]

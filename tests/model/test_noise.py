@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mam_keras.config import SyntheticFacesData
 from mam_keras.data import pipeline, synthetic_faces
 from mam_keras.data.images import decode, prepare
 from mam_keras.model.noise import noise_level
@@ -62,7 +61,7 @@ def rising(images):
 
 
 def test_it_rises_with_the_noise_of_drawn_faces():
-    settings = SyntheticFacesData(source="synthetic_faces", train=1, validation=1, test=8, image_size=64)
+    settings = synthetic_faces.Settings(source="synthetic_faces", train=1, validation=1, test=8, image_size=64)
     split = synthetic_faces.load(settings).splits["test"]
     rising(pipeline.read(split, "test", settings).images / 255)
 

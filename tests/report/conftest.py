@@ -55,3 +55,35 @@ def hostile_run(tmp_path_factory, train_small):
                 writer.writerow([name, split, *random.integers(0, 2, len(HOSTILE))])
     data = {"source": "table", "file": str(folder / "table.csv"), "split_column": "split"}
     return train_small(data=data | {"image_size": 32})
+
+
+@pytest.fixture(scope="session")
+def classes_run(tmp_path_factory, train_small):
+    """A run of plain features on folders of three classes, each of which has a bright band of its own."""
+    folder, random = tmp_path_factory.mktemp("folders"), np.random.default_rng(0)
+    for split, count in (("train", 48), ("validation", 18), ("test", 24)):
+        for number in range(count):
+            name, image = ("bottom", "middle", "top")[number % 3], random.integers(0, 100, (32, 32, 3)).astype(np.uint8)
+            image[10 * (number % 3) : 10 * (number % 3) + 10] += 100
+            place = folder / split / name
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(place / f"{number}.png")
+    data = {"source": "folders", "directory": str(folder), "image_size": 32}
+    return train_small(data=data, model={"system": "plain"})
+
+
+@pytest.fixture(scope="session")
+def unknown_run(tmp_path_factory, train_small):
+    """A run on a table with a third of its labels blanked; of one attribute none is known on the test images."""
+    folder, random = tmp_path_factory.mktemp("unknown"), np.random.default_rng(0)
+    with (folder / "table.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "split", "first", "second", "never"])
+        for split, count in (("train", 32), ("validation", 16), ("test", 16)):
+            for number in range(count):
+                Image.fromarray(random.integers(0, 256, (32, 32, 3), np.uint8)).save(folder / f"{split}{number}.png")
+                labels = [random.choice(["0", "1", ""]), random.integers(0, 2), random.integers(0, 2)]
+                labels[2] = "" if split == "test" else labels[2]
+                writer.writerow([f"{split}{number}.png", split, *labels])
+    data = {"source": "table", "file": str(folder / "table.csv"), "split_column": "split", "image_size": 32}
+    return train_small(data=data)

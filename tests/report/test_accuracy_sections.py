@@ -1,18 +1,24 @@
 """The sections made from predictions, reconstructions and history: numbers, sentences, and every kind of run."""
 
+import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 
 from mam_keras import analysis
 from mam_keras.analysis.result import Result
 from mam_keras.analysis.trained_run import TrainedRun
-from mam_keras.config import CelebAData
+from mam_keras.data.celeba import Settings as CelebA
+from mam_keras.data.source import Targets
+from mam_keras.predictions import Predictions
 from mam_keras.report import quoted
-from mam_keras.report.blocks import Estimate, Figure, Gallery, Missing, Paragraph, Table
+from mam_keras.report.blocks import Figure, Gallery, Missing, Paragraph, Table
 from mam_keras.report.page import page
 from mam_keras.report.reported_run import reported
 from mam_keras.report.sections import (
@@ -24,21 +30,22 @@ from mam_keras.report.sections import (
     subgroups,
     training,
 )
+from mam_keras.report.sections import classes as class_blocks
+from mam_keras.statistics import Estimate
 
-MINE = ("accuracy", "calibration", "subgroups", "mistakes", "reconstructions")
-SECTIONS = (accuracy, comparison, calibration, subgroups, mistakes, reconstructions, training)
+MINE = ("accuracy", "calibration", "subgroups", "mistakes")
+SECTIONS = (accuracy, comparison, calibration, subgroups, mistakes, training)
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """report(path, *overrides, first=None) -> `ReportedRun` with these analyses; results are kept outside the run."""
 
-    def of(path, *overrides, first=None):
+    def of(path, *overrides, first=None, names=MINE):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(analysis, "ANALYSES", MINE)
             patch.setattr(TrainedRun, "folder", tmp_path_factory.mktemp("analysis"))
-            run = TrainedRun(path, overrides)
-            return reported(run, *analysis.compute_missing(run, None if first is None else TrainedRun(first)))
+            run, first = TrainedRun(path, overrides), None if first is None else TrainedRun(first)
+            return reported(run, *analysis.compute_missing(run, first, names=names))
 
     return of
 
@@ -59,7 +66,7 @@ def block(section, name):
 
 
 def celeba(run):
-    data = CelebAData(source="celeba", directory="celeba")
+    data = CelebA(source="celeba", directory="celeba")
     return replace(run, config=run.config.model_copy(update={"data": data}))
 
 
@@ -135,7 +142,8 @@ def result_of(gains, heads=("attributes",), difference=None):
         arrays |= {f"difference.{m}": np.array([difference] * len(gains)) for m in ("accuracy", "f1")}
     arrays |= {f"{name}.mean": values.mean(axis=0) for name, values in arrays.items()}
     names = [f"Name{k}" for k in range(len(gains))]
-    return Result({"attributes": names, "images": 2000, "groups": 880, "heads": list(heads)}, arrays)
+    values = {"attributes": names, "exclusive": False, "images": 2000, "groups": 880, "heads": list(heads)}
+    return Result(values | {"unknown": [0] * len(names), "majority": None}, arrays)
 
 
 def test_the_summary_says_where_the_majority_class_does_as_well(small):
@@ -209,7 +217,9 @@ def test_every_other_run_has_its_column_and_its_paired_difference(small, other):
     assert table.rows[2][1:4] == tuple(map(Estimate.of, arrays["accuracy"][2]))
     assert table.rows[2][2:4] == table.rows[2][4:6]
     means = block(section, "comparison-means")
-    assert means.rows[1][1:5] == ("masks per_feature, C = 8, 32 px, seed 0", "attribute heads", 24, 5)
+    assert means.rows[1][1].startswith("masked heads (Kimura & Tanaka 2019): features 8 x 8 x 8")
+    assert means.rows[1][1].endswith("masks per feature; 32 px, seed 0")
+    assert means.rows[1][2:5] == ("attribute heads", 24, 5)
     assert means.rows[1][7] == Estimate.of(arrays["accuracy.mean"][2])
     assert len(section.summary) == 2
     assert "(24 shared images, 5 attributes)" in section.summary[0]
@@ -274,12 +284,13 @@ def test_mistakes_are_shown_by_what_was_answered(small):
     cells = [cell for _, row in block(section, "mistakes").rows for cell in row]
     assert len(cells) == len(shown)
     assert all(cell.picture.startswith(b"\x89PNG") for cell in cells)
-    none = Result({"head": "multi_label", "wrong": 0, "answers": 10, "shown": []})
+    none = Result({"exclusive": False, "head": "multi_label", "wrong": 0, "answers": 10, "shown": []})
     section = mistakes.section(replace(small, results={"mistakes": none}), [])
     assert section.blocks == (Paragraph("The multi-label head is wrong in 0 of 10 answers (0.0 %)."),)
 
 
-def test_reconstructions_stand_beside_the_mean_image(small):
+def test_reconstructions_stand_beside_the_mean_image(report, small_run):
+    small = report(small_run, names=("reconstructions",))
     section = reconstructions.section(small, [])
     check(section)
     (_, inputs), (_, outputs) = block(section, "reconstructions").rows
@@ -301,7 +312,7 @@ def test_training_shows_every_term_and_which_weights_were_kept(small):
         "reconstruction",
         "masks",
     ]
-    assert terms.rows[3][1:] == ("4", last["reconstruction_loss"], last["val_reconstruction_loss"])
+    assert terms.rows[3][1:] == ("gamma = 4", last["reconstruction_loss"], last["val_reconstruction_loss"])
     assert sum(row[2] for row in terms.rows[1:]) == pytest.approx(terms.rows[0][2])
     stopped = small.config.model_copy(
         update={"training": small.config.training.model_copy(update={"early_stopping": 1})}
@@ -333,15 +344,16 @@ def test_training_without_validation_or_unfinished_or_not_begun(small):
     [
         {"data": {"attributes": ("Bangs",)}},
         {"model": {"attribute_heads": False, "reconstructor": False}},
+        {"model": {"system": "attention_branch"}},
+        {"model": {"system": "plain"}},
     ],
-    ids=["one attribute", "one head"],
+    ids=["one attribute", "one head", "an attention branch", "plain"],
 )
 def test_every_kind_of_run_has_its_page(report, train_small, monkeypatch, changes):
     run = report(train_small(**changes))
     monkeypatch.setattr("mam_keras.report.page.SECTIONS", tuple(module.__name__.split(".")[-1] for module in SECTIONS))
     html = page(run, [])
     assert "analysis.subgroups=[NAME" in html
-    assert ("without a reconstructor" in html) == ("model" in changes)
     for module in SECTIONS:
         if not set(module.NEEDS) & set(run.missing):
             check(module.section(run, []))
@@ -363,3 +375,128 @@ def test_names_are_never_markup(small, other, monkeypatch):
     html = page(run, [replace(run, name=evil)])
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert" in html
+
+
+# --- exclusive targets ---
+
+NAMES = ("cat", "dog", "ox", "pig")
+
+
+@pytest.fixture(scope="module")
+def classes(small, tmp_path_factory):
+    """As if four classes had been answered: 40 images, 2 of an unknown class, of a run of that kind."""
+    random = np.random.default_rng(0)
+    true = random.choice(4, 40, p=(0.1, 0.5, 0.3, 0.1))
+    given = random.random((40, 4)) + 0.7 * np.eye(4)[true]
+    labels, known = np.eye(4, dtype=bool)[true], np.ones((40, 4), bool)
+    labels[:2], known[:2] = False, False
+    targets, ids = Targets(NAMES, exclusive=True), np.array([f"{row}.png" for row in range(40)])
+    heads = {"attributes": given / given.sum(axis=1, keepdims=True)}
+    heads["attention"] = np.roll(heads["attributes"], 1, axis=1)
+    answers = Predictions(ids, labels, None, heads, known, targets)
+    run = SimpleNamespace(
+        config=small.config,
+        targets=targets,
+        attributes=NAMES,
+        predictions=lambda split: answers,
+        training_rates=np.array([0.1, 0.5, 0.3, 0.1]),
+        images=lambda split: SimpleNamespace(ids=ids, images=np.zeros((40, 8, 8, 3), np.uint8)),
+    )
+    results = {name: analysis.module(name).compute(run, "test") for name in ("accuracy", "calibration", "mistakes")}
+    results["comparison"] = analysis.module("comparison").compute(run, "test", run)
+    return replace(small, results=results, missing={}, targets=targets)
+
+
+def test_classes_stand_beside_the_most_frequent_one(classes):
+    section = accuracy.section(classes, [])
+    check(section)
+    arrays, text = classes.results["accuracy"].arrays, text_of(section)
+    right = 100 * arrays["attributes.top1.mean"][0]
+    assert section.summary[0].startswith(f"On 40 test images the answer is right in {right:.1f} %")
+    assert "always answering dog, the most frequent class of training" in section.summary[0]
+    assert "attention branch is right in" in section.summary[-1]
+    assert "The class of 2 of 40 images (5.0 %) is not known" in section.blocks[0].text
+    assert " attribute" not in text
+    assert block(section, "accuracy-means").rows[0][:2] == (
+        "top-1 accuracy",
+        Estimate.of(arrays["attributes.top1.mean"]),
+    )
+
+
+def test_every_class_has_its_row_and_its_confusions(classes):
+    section, counts = accuracy.section(classes, []), classes.results["accuracy"].arrays["confusion"]
+    row = block(section, "accuracy-classes").rows[1]
+    assert row[:3] == ("dog", counts[1].sum(), counts[:, 1].sum())
+    assert row[3] == pytest.approx(counts[1, 1] / counts[:, 1].sum())
+    assert row[4].value == pytest.approx(counts[1, 1] / counts[1].sum())
+    assert block(section, "accuracy-confusion-counts").rows[2] == ("ox", *counts[2])
+    figure = block(section, "accuracy-confusion")
+    assert f"{100 * np.trace(counts) / counts.sum():.1f} % of the images on the diagonal" in figure.alternative
+    assert all(name in figure.picture for name in NAMES)
+
+
+def test_of_many_classes_the_most_frequent_confusions_are_listed():
+    counts = np.zeros((30, 30), int)
+    counts[3, 4], counts[5, 6], counts[5, 5] = 9, 2, 6
+    names = [f"name {k}" for k in range(30)]
+    found = Result({"attributes": names}, {"confusion": counts})
+    table = block(SimpleNamespace(blocks=[class_blocks._confusion(found)]), "accuracy-confusions")
+    assert table.rows == (("name 3", "name 4", 9, 1.0), ("name 5", "name 6", 2, 0.25))
+
+
+def test_the_answers_of_classes_are_calibrated(classes):
+    section, arrays = calibration.section(classes, []), classes.results["calibration"].arrays
+    check(section)
+    assert f"answer is off by {100 * arrays['attributes.top.error.pooled'][0]:.1f} points" in section.summary[0]
+    assert "the most probable class of each image" in block(section, "calibration-pooled").caption
+    assert [row[0] for row in block(section, "calibration-errors").rows] == list(NAMES)
+    assert " attribute" not in text_of(section)
+
+
+def test_an_error_among_classes_shows_the_answer_and_what_is_right(classes):
+    section, shown = mistakes.section(classes, []), classes.results["mistakes"].values["shown"]
+    check(section)
+    row = block(section, "mistakes-shown").rows[0]
+    assert row[:3] == (shown[0]["id"], shown[0]["attribute"], shown[0]["true"])
+    ((_, cells),) = block(section, "mistakes").rows
+    assert cells[0].alternative.endswith(f"answered {row[1]}, labelled {row[2]}")
+    assert " attribute" not in text_of(section)
+
+
+def test_runs_of_the_same_classes_are_compared(classes):
+    section = comparison.section(classes, [classes])
+    check(section)
+    assert "(40 shared images, 4 classes)" in section.summary[0]
+    assert block(section, "comparison-means").columns[5].title == "top-1 accuracy"
+    assert block(section, "comparison-attributes").caption.startswith("Recall of every class")
+
+
+# --- runs of the version before ---
+
+
+def as_before(path, run):
+    """Makes a copy of a run look like one of the version before."""
+    shutil.copytree(run, path)
+    settings = yaml.safe_load((path / "config.yaml").read_text())
+    del settings["model"]["system"]
+    settings["model"] |= settings["model"].pop("backbone")
+    del settings["model"]["kind"], settings["model"]["perception"]
+    (path / "config.yaml").write_text(yaml.safe_dump(settings))
+    header, *rows = (path / "history.csv").read_text().splitlines()
+    (path / "history.csv").write_text("\n".join([header.replace("attributes_", "attribute_"), *rows]))
+    evaluation = json.loads((path / "evaluation.json").read_text())
+    for split in evaluation["splits"].values():
+        split.pop("unknown", None)
+    (path / "evaluation.json").write_text(json.dumps(evaluation))
+    with np.load(path / "predictions.npz") as file:
+        arrays = {name: file[name] for name in file if name not in ("names", "exclusive") and ".known" not in name}
+    np.savez(path / "predictions.npz", **arrays)
+    return path
+
+
+def test_a_run_of_the_version_before_has_the_same_sections(report, small, small_run, tmp_path):
+    old = report(as_before(tmp_path / "small", small_run), "analysis.subgroups=[Smiling, Bangs]")
+    assert old.targets == small.targets
+    assert old.history == small.history
+    for module in SECTIONS:
+        assert module.section(old, []) == module.section(small, [])

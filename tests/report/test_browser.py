@@ -1,11 +1,16 @@
-"""The page in a real browser: opened from disk, in both colour schemes, on a telephone and on a screen."""
+"""The page in a real browser: from disk, in both colour schemes, on a telephone and a screen; any explorer."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from mam_keras.analysis import examples
+from mam_keras.report.page import Front, render
+from mam_keras.report.sections import explorer
+from tests.analysis import untrained
 from tests.browser import WIDTHS, check_accessibility, check_width, requests, show, started, wait
 from tests.export import encoded
 
@@ -111,58 +116,58 @@ CANVAS = "return arguments[0].toDataURL()"
 
 def test_the_explorer_changes_what_it_shows(opened):
     browser = opened()
-    explorer = browser.find_element(By.CSS_SELECTOR, ".explorer")
-    large = explorer.find_element(By.CSS_SELECTOR, "canvas.map")
+    place = browser.find_element(By.CSS_SELECTOR, ".explorer")
+    large = place.find_element(By.CSS_SELECTOR, "canvas.map")
     seen, said = [], []
 
     def look():
         seen.append(browser.execute_script(CANVAS, large))
-        said.append(explorer.find_element(By.CSS_SELECTOR, ".answer").text)
+        said.append(place.find_element(By.CSS_SELECTOR, ".answer").text)
 
     def changed():
         return wait(browser, lambda: browser.execute_script(CANVAS, large) != seen[-1])
 
     look()
-    explorer.find_element(By.NAME, "attribute").send_keys(Keys.ARROW_DOWN)
+    place.find_element(By.NAME, "target").send_keys(Keys.ARROW_DOWN)
     changed()
     look()
-    image = explorer.find_element(By.CSS_SELECTOR, "input[name=image]:checked")
+    image = place.find_element(By.CSS_SELECTOR, "input[name=image]:checked")
     image.send_keys(Keys.ARROW_RIGHT)  # by keyboard
     assert not image.is_selected()
     changed()
     look()
-    explorer.find_elements(By.CSS_SELECTOR, "input[name=pair]")[0].send_keys(Keys.ARROW_RIGHT)
+    place.find_elements(By.CSS_SELECTOR, "input[name=pair]")[0].send_keys(Keys.ARROW_RIGHT)
     changed()
     look()
     browser.execute_script(
         "arguments[0].value = 0; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))",
-        explorer.find_element(By.NAME, "opacity"),
+        place.find_element(By.NAME, "opacity"),
     )
     changed()
     look()
     assert len(set(seen)) == 5
     assert len(set(said)) == 4  # the opacity changes no answer
-    assert "Attribute head at (0, 1) no masks" in said[3]
-    assert len(explorer.find_elements(By.CSS_SELECTOR, ".channels canvas")) == 3
+    assert "Attribute heads at (0, 1) no masks" in said[3]
+    assert len(place.find_elements(By.CSS_SELECTOR, ".channels canvas")) == 3
     assert browser.get_log("browser") == []
 
 
 def test_the_explorer_shows_the_numbers_of_the_page(opened):
     browser = opened()
-    explorer = browser.find_element(By.CSS_SELECTOR, ".explorer")
-    data = json.loads(explorer.find_element(By.TAG_NAME, "script").get_attribute("textContent"))
-    images = explorer.find_elements(By.CSS_SELECTOR, "input[name=image]")
+    place = browser.find_element(By.CSS_SELECTOR, ".explorer")
+    data = json.loads(place.find_element(By.TAG_NAME, "script").get_attribute("textContent"))
+    images = place.find_elements(By.CSS_SELECTOR, "input[name=image]")
     last = len(data["looks"]) - 1
     browser.execute_script("arguments[0].click()", images[last])
-    title = explorer.find_element(By.CSS_SELECTOR, ".what")
+    title = place.find_element(By.CSS_SELECTOR, ".what")
     wait(browser, lambda: "<b>me.jpg" in title.text)
-    answer = explorer.find_element(By.CSS_SELECTOR, ".answer").text
+    answer = place.find_element(By.CSS_SELECTOR, ".answer").text
     look = data["looks"][last]
     assert "none given" in answer
     assert f"{100 * look['probabilities'][0][0]:.1f} %" in answer
-    assert f"{100 * look['multi_label'][0]:.1f} %" in answer
-    strongest = explorer.find_element(By.CSS_SELECTOR, ".high").text
-    assert float(strongest) == pytest.approx(max(look["scales"][0]), rel=0.05)
+    assert f"{100 * look['others'][0][0]:.1f} %" in answer
+    strongest = place.find_element(By.CSS_SELECTOR, ".high").text
+    assert float(strongest.removesuffix(" for")) == pytest.approx(max(look["scales"][0][0]), rel=0.05)
 
 
 def test_the_map_is_where_the_data_say(opened):
@@ -173,7 +178,7 @@ def test_the_map_is_where_the_data_say(opened):
       (async () => {
         const explorer = document.querySelector(".explorer");
         const look = JSON.parse(explorer.querySelector("script").textContent);
-        const [height, width] = look.grid, first = look.looks[0];
+        const [height, width] = look.maps[0].size.slice(2), first = look.looks[0];
         const bytes = Uint8Array.from(atob(first.packed), (letter) => letter.charCodeAt(0));
         const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
         const map = new Int8Array(await new Response(stream).arrayBuffer(), 0, height * width);
@@ -187,6 +192,113 @@ def test_the_map_is_where_the_data_say(opened):
     assert highest > 0 > lowest
     assert blue[2] > blue[0] + 10 or highest < 5
     assert orange[0] > orange[2] + 10 or lowest > -5
+
+
+def of(model, **arguments):
+    """A page of an explorer alone, of a network that was never trained."""
+    run = untrained.run(("Smiling", "Hat", "Bangs"), **model, **arguments)
+    results = {"examples": examples.compute(run, "test")}
+    section = explorer.section(SimpleNamespace(results=results, missing={}), [])
+    front = Front("small", "Small", "", [], "", "", "")
+    return results["examples"], render(front, [section])
+
+
+@pytest.fixture
+def explored(browser, tmp_path):
+    """explored(model) opens the explorer of a system: what it found, and the explorer's element."""
+
+    def explore(model, scheme="light", size="screen", **arguments):
+        found, text = of(model, **arguments)
+        (tmp_path / "index.html").write_text(text, encoding="utf-8")
+        show(browser, tmp_path / "index.html", size, scheme)
+        wait(browser, lambda: browser.find_element(By.CSS_SELECTOR, ".answer .what").text)
+        return found, browser.find_element(By.CSS_SELECTOR, ".explorer")
+
+    return explore
+
+
+def text(element, selector):
+    return element.find_element(By.CSS_SELECTOR, selector).text
+
+
+def choose(browser, place, name, value):
+    """As a person does, but for the pointer; returns when the explorer has drawn."""
+    element = place.find_element(By.CSS_SELECTOR, f"select[name={name}], input[name={name}][value='{value}']")
+    change = "element.type === 'radio' ? element.checked = true : element.value = value"
+    browser.execute_script(f"const [element, value] = arguments; {change}", element, value)
+    drawn = "const [element, done] = arguments; element.dispatchEvent(new Event('input', {bubbles: true}));"
+    browser.execute_async_script(f"{drawn} setTimeout(done, 200)", element)
+
+
+SYSTEMS = [{}, {"perception": "stage"}, {"system": "plain"}, {"system": "attention_branch", "maps": "one"}]
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("model", SYSTEMS)
+def test_every_map_of_a_system_can_be_chosen_and_says_what_it_is(browser, explored, model, exclusive):
+    found, place = explored(model, exclusive=exclusive)
+    maps, answers = found.values["maps"], found.arrays["answers"]
+    assert text(place, "label[for$=target]") == ("Class" if exclusive else "Attribute")
+    assert len(place.find_elements(By.CSS_SELECTOR, ".pairs label")) == len(found.values["pairs"])
+    having = max(found.arrays["labels"][:, 0].argmax(), 0)
+    drawn = set()
+    for index, (name, one) in enumerate(maps.items()):
+        choose(browser, place, "map", index)
+        drawn.add(browser.execute_script(CANVAS, place.find_element(By.CSS_SELECTOR, "canvas.map")))
+        assert one["note"] in text(place, ".about")
+        assert (" against" in text(place, ".low")) == one["signed"] == (" for" in text(place, ".high"))
+        largest = found.arrays[f"scale.{name}"][having, 0].max()
+        assert float(text(place, ".high").removesuffix(" for")) == pytest.approx(largest, rel=0.05, abs=1e-9)
+        serves_all = found.arrays[f"map.{name}"].shape[1] == 1
+        assert ("One map for all 3" in text(place, ".about")) == serves_all
+        paired = found.arrays[f"map.{name}"].shape[2] > 1
+        shown = [canvas.is_displayed() for canvas in place.find_elements(By.CSS_SELECTOR, ".pairs canvas")]
+        assert shown == [paired] * len(found.values["pairs"])
+        for target in range(3):
+            choose(browser, place, "target", target)
+            said, yes = text(place, ".answer"), answers[having, target, 0]
+            assert ("blue is what speaks for it" in said) == (one["signed"] and yes)
+            assert ("orange is what speaks for" in said) == (one["signed"] and not yes)
+            assert ("there is no map of it" in said) == (not one["signed"] and not yes)
+            if exclusive:
+                assert found.values["attributes"][answers[having, :, 0].argmax()] in said.split("Answer")[1]
+        choose(browser, place, "target", 0)
+    assert len(drawn) == len(maps)
+    masked = "masks" in found.arrays
+    assert len(place.find_elements(By.CSS_SELECTOR, ".channels canvas")) == (3 if masked else 0)
+    assert place.find_element(By.CSS_SELECTOR, ".channels").is_displayed() == ("channels" in found.arrays)
+    assert browser.get_log("browser") == []
+
+
+def test_what_a_pair_answers_is_what_speaks(browser, explored):
+    found, place = explored({})
+    having, answers = found.arrays["labels"][:, 0].argmax(), found.arrays["answers"]
+    for pair in range(len(found.values["pairs"])):
+        choose(browser, place, "pair", pair)
+        yes = answers[having, 0, pair]
+        assert ("blue is what speaks for it" in text(place, ".speaks")) == yes
+        probability = found.arrays["probabilities"][having, 0, pair]
+        assert f"{100 * probability:.1f} %" in text(place, ".answer dl")
+
+
+def test_a_label_that_is_not_known_is_called_so(browser, tmp_path):
+    run = untrained.run(("Smiling", "Hat"))
+    found = examples.compute(run, "test")
+    found.arrays["labels"][:, 1], found.arrays["known"][:, 1] = False, False
+    section = explorer.section(SimpleNamespace(results={"examples": found}, missing={}), [])
+    (tmp_path / "index.html").write_text(render(Front("a", "A", "", [], "", "", ""), [section]), encoding="utf-8")
+    show(browser, tmp_path / "index.html", "screen", "light")
+    place = browser.find_element(By.CSS_SELECTOR, ".explorer")
+    choose(browser, place, "target", 1)
+    assert text(place, ".answer dd") == "not known"
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", "telephone"), ("dark", "screen")])
+@pytest.mark.parametrize("model", SYSTEMS[1:])
+def test_axe_finds_no_serious_fault_in_any_systems_explorer(browser, explored, model, scheme, size):
+    explored(model, scheme, size)
+    check_width(browser, size)
+    check_accessibility(browser, scheme)
 
 
 def test_print_has_everything_in_full(opened):

@@ -15,10 +15,12 @@ from tests.analysis import untrained
 NAMES = ("Smiling", "Hat", "Bangs", "Goatee")
 
 
-def section(missing=(), share=1.0, **results):
-    model = SimpleNamespace(pooled_share=share, pooling_sharpness=None)
-    run = SimpleNamespace(config=SimpleNamespace(model=model), results=results, missing=dict(missing))
-    return explorer.section(run, [])
+def section(missing=(), **results):
+    return explorer.section(SimpleNamespace(results=results, missing=dict(missing)), [])
+
+
+def found_by(**model):
+    return examples.compute(untrained.run(NAMES, **model), "test")
 
 
 def of(made, kind):
@@ -33,31 +35,56 @@ def photographs():
     return Result(found.values | {"left_out": left_out}, found.arrays | {"ids": np.array(["<b>.jpg", "b.jpg"])})
 
 
-@pytest.mark.parametrize(("masks", "channels"), [("per_feature", 3), ("common", 1), ("none", 0)])
-def test_every_look_holds_what_the_analysis_found(masks, channels):
-    found = examples.compute(untrained.run(NAMES, masks=masks))
+@pytest.mark.parametrize(
+    ("model", "channels"),
+    [
+        ({}, 3),
+        ({"masks": "common"}, 1),
+        ({"masks": "none"}, 0),
+        ({"perception": "stage"}, 0),
+        ({"system": "plain"}, 0),
+        ({"system": "attention_branch"}, 0),
+        ({"system": "attention_branch", "maps": "one"}, 0),
+    ],
+)
+def test_every_look_holds_what_the_analysis_found(model, channels):
+    found = found_by(**model)
     (block,) = of(section(examples=found), Explorer)
-    assert block.attributes == NAMES
+    assert block.targets == NAMES
     assert len(block.pairs) == len(found.values["pairs"])
-    assert block.pairs[0] == "(1, 1) identity"
+    assert block.pairs[:1] in (("(1, 1) identity",), ())
+    assert [one.title.lower() for one in block.maps] == [one["title"].lower() for one in found.values["maps"].values()]
     ((_, looks),) = block.groups
     assert [look.title for look in looks] == found.arrays["ids"].tolist()
     for row, look in enumerate(looks):
-        content = np.frombuffer(zlib.decompress(look.packed), np.int8)
-        maps = found.arrays["maps"][row]
-        np.testing.assert_array_equal(content[: maps.size].reshape(maps.shape), maps)
-        assert content.size - maps.size == len(NAMES) * channels * np.prod(block.grid)
+        content, start = np.frombuffer(zlib.decompress(look.packed), np.int8), 0
+        for index, (name, shown) in enumerate(zip(found.values["maps"], block.maps, strict=True)):
+            maps = found.arrays[f"map.{name}"][row]
+            assert shown.size == maps.shape
+            np.testing.assert_array_equal(content[start : start + maps.size].reshape(maps.shape), maps)
+            np.testing.assert_allclose(look.scales[index], found.arrays[f"scale.{name}"][row], rtol=1e-4)
+            start += maps.size
+        assert content.size - start == len(NAMES) * channels * np.prod(block.grid)
         if channels:
-            np.testing.assert_array_equal(content[maps.size :], found.arrays["masks"][row].ravel())
+            np.testing.assert_array_equal(content[start:], found.arrays["masks"][row].ravel())
         assert look.labels == found.arrays["labels"][row].tolist()
         np.testing.assert_allclose(look.probabilities, found.arrays["probabilities"][row], atol=1e-5)
-        np.testing.assert_allclose(look.multi_label, found.arrays["multi_label"][row], atol=1e-5)
+        assert look.answers == found.arrays["answers"][row].tolist()
+        for own, head in zip(look.others, found.values["heads"][1:], strict=True):
+            np.testing.assert_allclose(own, found.arrays[f"head.{head}"][row], atol=1e-5)
         assert [len(values) for values in look.highest] == [channels] * len(NAMES)
 
 
+def test_a_label_that_is_not_known_is_none():
+    found = found_by()
+    found.arrays["known"][0, 2] = False
+    (block,) = of(section(examples=found), Explorer)
+    ((_, looks),) = block.groups
+    assert looks[0].labels == [*found.arrays["labels"][0, :2].tolist(), None, bool(found.arrays["labels"][0, 3])]
+
+
 def test_photographs_stand_beside_the_images_or_alone(photographs):
-    found = examples.compute(untrained.run(NAMES))
-    both = section(examples=found, photographs=photographs)
+    both = section(examples=found_by(), photographs=photographs)
     (block,) = of(both, Explorer)
     assert [title for title, _ in block.groups] == ["Images of the split", "Your photographs"]
     assert [look.labels for look in block.groups[1][1]] == [None, None]
@@ -68,18 +95,29 @@ def test_photographs_stand_beside_the_images_or_alone(photographs):
 
 
 def test_with_nothing_to_explore_it_says_why():
-    made = section({"examples": "no heads", "photographs": "the run is not finished"})
+    made = section({"examples": "the network has no maps", "photographs": "the run is not finished"})
     assert [type(block) for block in made.blocks] == [Missing, Missing]
 
 
 def test_a_page_holds_no_more_than_it_can_bear(monkeypatch, photographs):
-    found = examples.compute(untrained.run(NAMES))
-    each = found.arrays["maps"][0].nbytes + found.arrays["masks"][0].nbytes
-    monkeypatch.setattr(explorer, "MOST", 2 * 3 * each)
+    found = found_by()
+    drawn = ("map.contributions", "map.grad_cam", "masks")
+    monkeypatch.setattr(explorer, "MOST", 2 * 3 * sum(found.arrays[name][0].nbytes for name in drawn))
     looks = [looks for _, looks in of(section(examples=found, photographs=photographs), Explorer)[0].groups]
     assert [len(group) for group in looks] == [3, 2]
 
 
 def test_how_the_logit_is_made_of_the_map_is_said():
-    assert "the logit is a bias plus their mean. " in section().reading
-    assert "their mean over the highest 25 % of the positions." in section(share=0.25).reading
+    assert "the logit is a bias plus their mean. " in section(examples=found_by()).reading
+    assert "their mean over the highest 25 % of the positions." in section(examples=found_by(pooled_share=0.25)).reading
+    assert "the logit is a bias" not in section(examples=found_by(perception="stage")).reading
+
+
+def test_classes_are_called_so_and_the_most_probable_answers():
+    made = section(examples=found_by(exclusive=True))
+    (block,) = of(made, Explorer)
+    assert block.exclusive and "the most probable class is the answer" in made.reading
+    for _, looks in block.groups:
+        for look in looks:
+            assert np.sum(look.answers, axis=0).tolist() == [1] * len(block.pairs)
+    assert "labelled with the chosen class" in of(made, Paragraph)[0].text

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from mam_keras import config
-from mam_keras.analysis.result import Result
+from mam_keras.data.source import Targets
 from mam_keras.report import header
 from mam_keras.report.network_drawing import network
 from mam_keras.report.reported_run import ReportedRun
@@ -39,7 +39,8 @@ def test_what_when_and_with_what():
     assert facts["Versions"] == "keras 3.15.1"
     assert facts["Data"] == "faces drawn by the program; prepared to 64 x 64 pixels"
     assert facts["Compared with"] == "other"
-    assert "alpha 1, beta 1, gamma 4, lambda 1e-05" in facts["Network"]
+    assert facts["Network"].startswith("masked heads (Kimura & Tanaka 2019): features 16 x 16 x 128")
+    assert "alpha 1, beta 1, gamma 4, lambda 1e-05" in facts["Loss"]
     assert facts["Training"].startswith("2 of 10 epochs")
 
 
@@ -51,14 +52,36 @@ def test_a_run_that_has_just_begun_says_so():
     assert dict(header.facts(a_run(environment=unfinished), []))["When"] == "started 24 November 2026, 01:53 UTC"
 
 
-def test_attributes_are_known_from_results_evaluation_or_settings():
-    evaluation = {"splits": {"test": {"images": 7, "heads": {"attributes": {"per_attribute": {"a": {}, "b": {}}}}}}}
-    assert header.attributes(a_run()) is None
-    assert header.attributes(a_run(evaluation=evaluation)) == ("a", "b")
-    assert header.attributes(a_run(evaluation={"splits": {}})) is None
-    assert header.attributes(a_run(results={"accuracy": Result({"attributes": ["c"]})})) == ("c",)
-    assert header.state(a_run(evaluation=evaluation)) == ""
-    assert "2 attributes, 7 test images" in dict(header.facts(a_run(evaluation=evaluation), []))["Data"]
+def test_targets_are_counted_once_they_are_known():
+    evaluation = {"splits": {"test": {"images": 7}}}
+    assert "attribute" not in dict(header.facts(a_run(evaluation=evaluation), []))["Data"]
+    run = a_run(evaluation=evaluation, targets=Targets(("a", "b")))
+    assert "2 attributes, 7 test images" in dict(header.facts(run, []))["Data"]
+    assert header.state(run) == ""
+    run = a_run(targets=Targets(("a", "b", "c"), exclusive=True))
+    assert "3 classes" in dict(header.facts(run, []))["Data"]
+
+
+def test_every_system_says_what_it_is_and_what_its_loss_weighs():
+    run = a_run(config=settings(model={"system": "plain"}, loss={"localisation": 0.5}))
+    facts = dict(header.facts(run, []))
+    assert facts["Network"].startswith("pooled features and a linear unit: features 16 x 16 x 128")
+    assert facts["Loss"] == "class_weights none, localisation 0.5"
+
+
+@pytest.mark.parametrize(
+    ("exclusive", "unknown", "said"),
+    [
+        (False, 0, None),
+        (False, None, None),  # of an earlier version
+        (False, 4, "4 of the 20 test labels are not known; they are in no figure"),
+        (True, 3, "3 of the 10 test labels are not known; they are in no figure"),
+    ],
+)
+def test_how_many_labels_are_unknown(exclusive, unknown, said):
+    split = {"images": 10} | ({} if unknown is None else {"unknown": unknown})
+    run = a_run(evaluation={"splits": {"test": split}}, targets=Targets(("a", "b"), exclusive))
+    assert dict(header.facts(run, [])).get("Unknown labels") == said
 
 
 @pytest.mark.parametrize("masks", ["per_feature", "common", "none"])

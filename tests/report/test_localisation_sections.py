@@ -18,7 +18,8 @@ from mam_keras.report.blocks import Figure, Gallery, Missing, Paragraph, Table
 from mam_keras.report.reported_run import reported
 from mam_keras.report.sections import faithfulness, localisation, toggling
 
-MINE = ("localisation", "faithfulness", "toggling")
+MINE = ("localisation", "faithfulness", "deletion", "toggling")
+SHOWN = ("localisation", "faithfulness", "toggling")
 HOSTILE = "<script>alert(1)</script> $\\frac$"
 
 
@@ -28,11 +29,10 @@ def report(tmp_path_factory):
 
     def of(path, *overrides):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(analysis, "ANALYSES", MINE)
             patch.setattr(TrainedRun, "folder", tmp_path_factory.mktemp("analysis"))
             patch.setattr(true_positives, "LEAST", 1)
             run = TrainedRun(path, overrides)
-            return reported(run, *analysis.compute_missing(run))
+            return reported(run, *analysis.compute_missing(run, names=MINE))
 
     return of
 
@@ -84,7 +84,13 @@ def test_localisation_gives_the_analysis_numbers(small):
     section = localisation.section(small, [])
     arrays, names = (small.results["localisation"].arrays, small.results["localisation"].values["attributes"])
     means = block(section, "localisation-exact-means")
-    assert [row[0] for row in means.rows] == ["map", "Grad-CAM", "random weights", "centre blob", "chance"]
+    assert [row[0] for row in means.rows] == [
+        "contributions",
+        "Grad-CAM of the multi-label head",
+        "random weights",
+        "centre blob",
+        "chance",
+    ]
     assert means.rows[0][1].value == arrays["exact.ratio.mean"][0, 0]
     assert means.rows[3][2].value == arrays["exact.ratio.difference.mean"][2, 0]
     for row in block(section, "localisation-exact").rows:
@@ -92,7 +98,7 @@ def test_localisation_gives_the_analysis_numbers(small):
         assert row[1] == arrays["exact.count"][k]
         assert row[3].value == arrays["exact.ratio"][k, 0, 0]
         assert row[5] == arrays["exact.ratio"][k, 2, 0]
-    assert "one of 8 x 8 and sees a square of 31 pixels of an image of 32" in section.reading
+    assert "one of 8 x 8, and a feature sees a square of 31 pixels of an image of 32" in section.reading
 
 
 def test_localisation_says_which_control_wins(small):
@@ -100,11 +106,12 @@ def test_localisation_says_which_control_wins(small):
     mean, difference = arrays["exact.ratio.mean"], arrays["exact.ratio.difference.mean"]
     wins = np.stack([np.full(4, 1.0), np.full(4, 0.9), np.full(4, 1.1)], axis=1)
     first = localisation.section(changed(small, "localisation", **{"exact.ratio.difference.mean": wins}), []).summary[0]
-    assert first.endswith("Every control does worse.")
+    assert first.endswith("Every other map and control does worse.")
     loses = moved(moved(wins, 2, -0.5), 0, 0.05)  # worse than the blob, not told from Grad-CAM
     run = changed(small, "localisation", **{"exact.ratio.difference.mean": loses})
     first = localisation.section(run, []).summary[0]
-    assert f"does better: centre blob ({mean[3, 0]:.1f}); does as well: Grad-CAM ({mean[1, 0]:.1f})" in first
+    cam = f"Grad-CAM of the multi-label head ({mean[1, 0]:.1f})"
+    assert f"does better: centre blob ({mean[3, 0]:.1f}); does as well: {cam}" in first
     assert len(difference) == 4
 
 
@@ -113,7 +120,10 @@ def test_localisation_compares_runs_by_their_own_maps(small):
     other = replace(small, name="common", config=config)
     without = replace(small, name="gone", results={}, missing={"localisation": "no maps"})
     table = block(localisation.section(small, [other, without]), "localisation-exact-runs")
-    assert [row[:2] for row in table.rows] == [("small", "per_feature"), ("common", "common")]
+    assert [row[:5] for row in table.rows] == [
+        ("small", "masked", "per_feature", "contributions", "8 x 8"),
+        ("common", "masked", "common", "contributions", "8 x 8"),
+    ]
     assert "Not measured: gone (no maps)." in table.note
 
 
@@ -144,6 +154,52 @@ def test_faithfulness_says_when_a_control_costs_more(small):
     means = block(faithfulness.section(small, []), "faithfulness-means")
     assert [row[2].value for row in means.rows[:3]] == arrays["covering.mean"][:, 0].tolist()
     assert means.rows[2][3].value == arrays["covering.difference.mean"][1, 0]
+
+
+def test_deletion_names_the_attributes_where_a_control_wins(small):
+    result = small.results["deletion"]
+    names, methods = result.values["attributes"], result.values["methods"]
+    assert methods == ["contributions", "grad_cam", "untrained", "random", "centre"]
+    reported = np.flatnonzero(~np.isnan(result.arrays["deletion"][:, 0, 0]))
+    of = f"{len(reported)} attribute" + "s" * (len(reported) > 1)
+    best = result.arrays["deletion.difference"].copy()
+    best[reported] = -0.3, -0.4, -0.2  # a smaller area than all others: good
+    better = {"deletion.difference": best, "deletion.difference.mean": best[reported[0]]}
+    section = faithfulness.section(changed(small, "deletion", **better), [])
+    mean = result.arrays["deletion.mean"][:, 0]
+    (first,) = [text for text in section.summary if text.startswith("Deletion by contributions")]
+    assert first.startswith(f"Deletion by contributions has an area of {mean[0]:.2f} (")
+    assert first.endswith(f"against {mean[3]:.2f} in random order; every other map and control does worse.")
+    assert f"By deletion no control is measurably better than contributions for any of {of}." in section.summary
+    k = reported[0]
+    worse = best.copy()
+    worse[k, 3] = 0.2, 0.1, 0.3  # the centre first
+    worse[k, 0] = 0.2, 0.1, 0.3  # Grad-CAM is no control
+    loses = {"deletion.difference": worse, "deletion.difference.mean": worse[k]}
+    section = faithfulness.section(changed(small, "deletion", **loses), [])
+    assert (
+        f"A control is measurably better than contributions by deletion for 1 of {of}: {names[k]} (centre first)."
+        in section.summary
+    )
+    (first,) = [text for text in section.summary if text.startswith("Deletion by contributions")]
+    assert f"better: Grad-CAM of the multi-label head ({mean[1]:.2f}), centre first ({mean[4]:.2f})." in first
+    (row,) = [row for row in block(section, "faithfulness-attribute-areas").rows if row[0] == names[k]]
+    assert row[7] == "centre first"
+    areas = block(section, "faithfulness-areas")
+    assert [row[0] for row in areas.rows][2:] == ["random weights", "random order", "centre first"]
+    assert areas.rows[4][2].value == pytest.approx(-0.2)  # by so much better the own map is
+    assert (areas.rows[4][2].low, areas.rows[4][2].high) == pytest.approx((-0.3, -0.1))
+
+
+def test_insertion_is_better_the_larger_it_is(small):
+    result = small.results["deletion"]
+    reported = np.flatnonzero(~np.isnan(result.arrays["insertion"][:, 0, 0]))
+    worse = result.arrays["insertion.difference"].copy()
+    worse[reported] = -0.3, -0.4, -0.2
+    section = faithfulness.section(changed(small, "deletion", **{"insertion.difference": worse}), [])
+    (text,) = [one for one in section.summary if "better than contributions by insertion" in one]
+    assert f"for {len(reported)} of {len(reported)} attribute" in text
+    assert "(random weights, random order, centre first)" in text
 
 
 def effects(run, name, **entries):
@@ -191,14 +247,21 @@ def test_nothing_found_is_said(small):
     arrays["exact.area"] = np.full_like(arrays["exact.area"], np.nan)
     values = result.values | {"exact": result.values["exact"] | {"small": [], "ratio": None}}
     section = localisation.section(replace(small, results={"localisation": Result(values, arrays)}), [])
-    assert [type(one) for one in section.blocks] == [Paragraph, Missing]
+    assert [type(one) for one in section.blocks] == [Paragraph, Paragraph, Missing]
     assert section.summary == ()
-    result = small.results["faithfulness"]
-    arrays = {
-        key: np.full_like(value, np.nan) if value.dtype.kind == "f" else value for key, value in result.arrays.items()
-    }
-    section = faithfulness.section(replace(small, results={"faithfulness": Result(result.values, arrays)}), [])
-    assert [type(one) for one in section.blocks] == [Missing]
+    nothing = {}
+    for name in ("faithfulness", "deletion"):
+        result = small.results[name]
+        arrays = {
+            key: np.full_like(value, np.nan) if value.dtype.kind == "f" else value
+            for key, value in result.arrays.items()
+        }
+        nothing[name] = Result(result.values, arrays)
+    section = faithfulness.section(replace(small, results=nothing), [])
+    assert [type(one) for one in section.blocks] == [Missing, Paragraph, Paragraph, Missing]
+    assert section.summary == ()
+    run = replace(small, results={"faithfulness": nothing["faithfulness"]}, missing={"deletion": "no maps"})
+    assert faithfulness.section(run, []).blocks[-1] == Missing("No deletion and insertion: no maps.")
 
 
 def test_hostile_names_are_text_everywhere(small, monkeypatch):
@@ -209,17 +272,21 @@ def test_hostile_names_are_text_everywhere(small, monkeypatch):
         if name == "localisation":
             values["exact"]["small"] = [HOSTILE if one == "Smiling" else one for one in values["exact"]["small"]]
         results[name] = Result(values, result.arrays)
-    monkeypatch.setattr(page, "SECTIONS", MINE)
+    monkeypatch.setattr(page, "SECTIONS", SHOWN)
     html = page.page(replace(small, results=results), [])
     assert "<script>alert(1)" not in html
     assert "&lt;script&gt;alert(1)" in html
 
 
-def test_runs_without_maps_or_without_drawn_faces_say_why(report, train_small):
+def test_a_network_whose_logits_are_no_sums_has_its_other_maps(report, train_small):
     run = report(train_small(model={"attribute_heads": False}))
-    assert "no attribute heads" in run.missing["localisation"]
-    assert "no attribute heads" in run.missing["faithfulness"]
+    assert "channels.mean" not in run.results["faithfulness"].arrays
     assert run.results["toggling"].values["head"] == "multi-label head"
+    with figures.style():
+        text = check(localisation.section(run, [])) + check(faithfulness.section(run, []))
+    assert "(Grad-CAM of the multi-label head) put" in text
+    assert "channel" not in faithfulness.section(run, []).reading
+    assert [row[0] for row in faithfulness.section(run, []).blocks[1].rows] == ["covered"] * 3
 
 
 def test_the_constants_that_the_page_tells_are_the_analyses(small):

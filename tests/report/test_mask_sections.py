@@ -12,7 +12,8 @@ from mam_keras.analysis import correlations as correlations_analysis
 from mam_keras.analysis import mask_grids as mask_grids_analysis
 from mam_keras.analysis import masks as masks_analysis
 from mam_keras.analysis import transformation as transformation_analysis
-from mam_keras.config import CelebAData
+from mam_keras.analysis.needs import lacking
+from mam_keras.data.celeba import Settings as CelebAData
 from mam_keras.report import figures
 from mam_keras.report.blocks import Figure, Gallery, Missing, Table
 from mam_keras.report.sections import correlations, mask_grids, masks, transformation
@@ -35,17 +36,19 @@ def drawn(monkeypatch):
     def draw(run):
         results = {}
 
-        def result_of(run, name):
+        def result_of(run, name, split):
             if name not in results:
-                results[name] = ANALYSES[name].compute(run)
+                if (why := lacking(run, split, ANALYSES[name].NEEDS)) is not None:
+                    raise analysis.Unavailable(why)
+                results[name] = ANALYSES[name].compute(run, split)
             return results[name]
 
         monkeypatch.setattr(analysis, "result_of", result_of)
         for name in ANALYSES:
             try:
-                result_of(run, name)
+                result_of(run, name, "test")
             except analysis.Unavailable:
-                assert run.config.model.masks == "none"
+                assert run.network.masks is None
         page = SimpleNamespace(config=run.config, results=results)
         with figures.style():
             there = [module for module in SECTIONS if set(module.NEEDS) <= set(results)]
@@ -129,6 +132,19 @@ def test_masks_stand_under_their_channels_number_beside_the_image(drawn):
     assert "share" in section.summary[0]
 
 
+def test_without_importances_the_open_channels_are_shown_and_it_is_said_why(drawn):
+    sections, results = drawn(untrained.run(("Smiling", "Hat", "Mouth_Slightly_Open"), perception="stage"))
+    table = named(sections[masks])["masks-statistics"]
+    assert "most important channels" not in [column.title for column in table.columns]
+    assert {len(row) for row in table.rows} == {len(table.columns)}
+    assert len(sections[masks].summary) == 1
+    blocks = named(sections[mask_grids])
+    assert "mask-grids-shared" not in blocks and sections[mask_grids].summary == ()
+    assert "most open channels" in blocks["mask-grids-all"].caption
+    shown = [int(cell.label.split(" ")[0]) for cell in blocks["mask-grids-all"].rows[0][1][1:4]]
+    np.testing.assert_array_equal(shown, results["mask_grids"].arrays["channels"][0])
+
+
 def test_neighbours_are_quoted_for_celeba_alone(drawn):
     names = ("Black_Hair", "Blond_Hair", "Male")
     run = untrained.run(names)
@@ -170,15 +186,17 @@ def test_hostile_names_stay_text(drawn):
     [
         (("Smiling",), {}, {mask_grids: "no pair", correlations: "fewer than three"}),
         (("a", "b"), {}, {correlations: "fewer than three"}),
-        (("a", "b", "c"), {"masks": "common"}, {mask_grids: "no pair", correlations: "masks is common"}),
-        (("a", "b", "c"), {"masks": "none"}, {correlations: "masks is none"}),
+        (("a", "b", "c"), {"masks": "common"}, {mask_grids: "no pair", correlations: "share one mask"}),
+        (("a", "b", "c"), {"masks": "none"}, {correlations: "no masks"}),
+        (("a", "b", "c"), {"perception": "stage"}, {masks: "no sum over channels"}),
         (("a", "b", "c"), {"multi_label_head": False, "mask_offset": 0}, {}),
     ],
 )
 def test_what_is_missing_is_said_and_the_rest_is_drawn(drawn, names, model, missing):
     run = untrained.run(names, **model)
     if model.get("multi_label_head") is False:
-        run = untrained.answer(run, run.answers.labels, run.answers.probabilities["attributes"])
+        answers = run.predictions("test")
+        run = untrained.answer(run, answers.labels, answers.probabilities["attributes"])
     sections, _ = drawn(run)
     assert len(sections) == (1 if model.get("masks") == "none" else 4)
     for module, section in sections.items():
@@ -191,9 +209,9 @@ def test_what_is_missing_is_said_and_the_rest_is_drawn(drawn, names, model, miss
 
 def test_an_attribute_of_one_class_is_undefined_not_zero(drawn):
     run = untrained.run()
-    labels = run.answers.labels.copy()
+    labels = run.predictions("test").labels.copy()
     labels[:, 1] = False
-    section = drawn(untrained.answer(run, labels, run.answers.probabilities["attributes"]))[0][correlations]
+    section = drawn(untrained.answer(run, labels, run.predictions("test").probabilities["attributes"]))[0][correlations]
     blocks = named(section)
     assert [row[:2] for row in blocks["correlations-pairs"].rows] == [("Smiling", "Bangs")]
     assert "undefined" in blocks["correlations-labels"].caption

@@ -9,8 +9,9 @@ import pytest
 from mam_keras.analysis import robustness as analysis
 from mam_keras.analysis.corruptions import CORRUPTIONS
 from mam_keras.analysis.result import Result
-from mam_keras.report.blocks import Estimate, Figure, Missing, Table
+from mam_keras.report.blocks import Figure, Missing, Table
 from mam_keras.report.sections import robustness
+from mam_keras.statistics import Estimate
 
 SIGMAS = (0.0, 0.1, 0.2)
 CONDITIONS = [("noise", sigma) for sigma in SIGMAS] + [
@@ -39,6 +40,7 @@ def made_up(
     over_control=-0.05,
     automatic_over_control=-0.015,
     undefined=False,
+    exclusive=False,
 ):
     """Everything falls by 10 points with each condition; what each kind of variant gains is in `GAINS`."""
     variants = [{"kind": "identity", "a": 1.0, "b": 1.0}, *({"kind": "pair", "a": a, "b": b} for a, b in pairs)]
@@ -71,6 +73,7 @@ def made_up(
                 arrays[name][:] = np.nan
     values = {
         "attributes": list(attributes),
+        "exclusive": exclusive,
         "images": 24,
         "groups": None,
         "validation_images": 20 if chosen else None,
@@ -135,7 +138,7 @@ def test_figures_and_tables(usual):
 
 def test_the_summary_says_when_a_control_wins(usual):
     first, statistics, verdict, precision, offset, automatic = usual.summary
-    assert "sigma 0.2 the attribute heads keep 70.0 % (69.0 to 71.0) accuracy (majority class: 80.0)" in first
+    assert "sigma 0.2 the answers keep 70.0 % (69.0 to 71.0) accuracy (majority class: 80.0)" in first
     assert "from 90.0 and 90.0 without noise" in first
     assert "At 2 of 2 noise levels" in verdict
     assert "against the best control it is ahead at none and behind at every level" in verdict
@@ -267,3 +270,15 @@ def test_figures_are_small_and_their_identifiers_their_own():
     assert sum(len(one.picture) for one in figures) < 400_000
     identifiers = [name for one in figures for name in set(re.findall(r'\bid="([^"]+)"', one.picture))]
     assert len(identifiers) == len(set(identifiers))
+
+
+def test_of_classes_accuracy_is_called_top1():
+    drawn = section(exclusive=True, chosen=False, pairs=())
+    assert "keep 70.0 % (69.0 to 71.0) top-1 accuracy (majority class: 80.0)" in drawn.summary[0]
+    assert "Top-1 accuracy of the identity" in block(drawn, "robustness-overview").alternative
+    assert block(drawn, "robustness-attributes").caption.startswith("Recall of each class (")
+
+
+def test_further_heads_have_lines_under_their_titles(usual):
+    picture = block(usual, "robustness-overview").picture
+    assert "multi-label head" in picture and "attention branch" not in picture

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from mam_keras.report import tables
-from mam_keras.report.blocks import Column, Estimate, Table
+from mam_keras.report.blocks import Column, Table
+from mam_keras.statistics import Estimate
 
 PERCENT, NUMBER, COUNT = Column("accuracy", "percent"), Column("loss", "number", 3), Column("images", "integer")
 POINTS, TEXT = Column("gain, in points", "percent", 2), Column("attribute")

@@ -28,3 +28,8 @@ def measures(**runs):
 )
 def test_the_run_that_localises_best_among_those_that_lose_little(runs, most_lost, chosen, eligible):
     assert choose(measures(**runs), "base", most_lost) == (chosen, eligible)
+
+
+def test_by_accuracy_the_most_accurate_is_chosen():
+    found = {"base": {"top1": 0.9}, "a": {"top1": 0.91}, "b": {"top1": 0.8}}
+    assert choose(found, "base", 0.01, "top1", "top1") == ("a", ["base", "a"])

@@ -14,7 +14,7 @@ def test_a_runs_settings_are_the_bases_then_the_studys_then_its_own_then_the_com
     papers, more = study.configs["papers"], study.configs["more"]
     assert (papers.training.epochs, papers.model.channels, papers.loss.gamma, papers.loss.lambda_) == (1, 6, 2.0, 1e-6)
     assert (more.training.epochs, more.model.channels, more.loss.gamma, more.loss.lambda_) == (3, 6, 2.0, 1e-6)
-    assert (papers.model.dilations, more.model.dilations, more.seed) == ((1,), (1, 2), 4)
+    assert (papers.model.backbone.dilations, more.model.backbone.dilations, more.seed) == ((1,), (1, 2), 4)
     assert papers.training.batch_size == 16  # of the base
     assert [config.name for config in study.configs.values()] == ["papers", "more"]
     assert papers.tune is None
@@ -57,7 +57,7 @@ def test_the_study_that_comes_with_the_package_is_one():
         ({"runs": {"papers": {}, "x": {"model.dilations": [9]}}}, r"runs\.x, on .*every dilation to be smaller"),
         (
             {"runs": {"papers": {}, "x": {"model.channels": 4}}},
-            r"runs\.x: expected settings .* Received: those of runs",
+            r"runs\.x: expected settings .* Received: those of run papers",
         ),
         ({"runs": {"papers": {}, "x": {"name": "y"}}}, r"runs\.x: expected `section\.key: value`.* Received: name: y"),
         ({"runs": {"papers": {}, "x": {"model": {"channels": 2}}}}, r"runs\.x: expected `section\.key: value`"),
@@ -68,6 +68,13 @@ def test_the_study_that_comes_with_the_package_is_one():
         ),
         ({"runs": {"papers": {}, "x": {"seed.y": 2}}}, r"runs\.x, on .*seed: expected a valid integer"),
         ({"runs": {"papers": {}, "x": {"model.channels.y": 2}}}, r"runs\.x: model\.channels\.y: expected 'channels'"),
+        ({"seeds": [1, 1]}, r"study\.yaml: seeds: expected each of them once\. Received: \[1, 1\]"),
+        ({"seeds": []}, r"study\.yaml: seeds: expected"),
+        (
+            {"seeds": [1], "runs": {"papers": {"seed": 2}}},
+            r"study\.yaml: runs\.papers: expected no seed of its own where the study has `seeds`\. Received: 2",
+        ),
+        ({"choose_by": "beauty"}, r"study\.yaml: choose_by: expected 'localisation' or 'accuracy'"),
         ({"set": {"data.train_on_validation": True}}, r"runs\.papers: data\.train_on_validation: expected false"),
         ({"set": {"distribute.strategy": "multi_worker"}}, r"runs\.papers: distribute\.strategy: expected auto, none"),
     ],
@@ -94,3 +101,19 @@ def test_bad_overrides_are_refused_in_one_line(write_study, tmp_path, override, 
 def test_runs_may_differ_by_their_seed_alone(write_study, tmp_path):
     study = plan.load(write_study(tmp_path, runs={"papers": {}, "again": {"seed": 5}}))
     assert configuration.check(study.configs["again"].model_dump(by_alias=True), "") == study.configs["again"]
+    assert study.groups == {"papers": ["papers", "again"]}
+    assert study.baseline == study.group("again") == "papers"
+
+
+def test_with_seeds_every_run_is_made_once_with_each(write_study, tmp_path):
+    study = plan.load(write_study(tmp_path, seeds=[3, 1]))
+    assert list(study.configs) == ["papers-seed3", "papers-seed1", "top-seed3", "top-seed1"]
+    assert [config.seed for config in study.configs.values()] == [3, 1, 3, 1]
+    assert study.groups == {"papers": ["papers-seed3", "papers-seed1"], "top": ["top-seed3", "top-seed1"]}
+    assert study.changes["top-seed1"] == {"model.pooled_share": 0.25, "seed": 1}
+    assert study.baseline == "papers"
+    assert study.opposite("top-seed1", list(study.configs)) == "papers-seed1"
+    assert study.opposite("top-seed1", ["papers-seed3", "top-seed1"]) == "papers-seed3"  # the other one failed
+    kept = tmp_path / "kept.yaml"
+    kept.write_text(study.to_yaml())
+    assert plan.load(kept) == study

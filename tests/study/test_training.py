@@ -1,18 +1,16 @@
 """Which runs of a study are trained, carried on, left alone or refused. The real `fit` is in `test_study.py`."""
 
 import json
-import signal
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
+from mam_keras import child
 from mam_keras import config as configuration
-from mam_keras.errors import RunError, UserError
-from mam_keras.run_directory import RunDirectory, locked
-from mam_keras.study import plan, training
+from mam_keras.errors import RunError, UntrainableError, UserError
+from mam_keras.files import locked
+from mam_keras.study import plan
 from mam_keras.study import run as study_run
 from mam_keras.study.study_directory import StudyDirectory
 
@@ -24,24 +22,24 @@ RUNS = {"papers": {}, "top": {"model.pooled_share": 0.25}, "few": {"model.channe
 
 @pytest.fixture
 def fits(monkeypatch):
-    """Commands that were run; `fits.codes` says with what a run ends instead of being finished."""
+    """Runs that a process was started for; `fits.errors` says with what one ends instead of being finished."""
 
     class Fits(list):
-        codes = {}  # noqa: RUF012
+        errors = {}  # noqa: RUF012
 
-        def __call__(self, command, log):
-            directory = RunDirectory(command[5])
-            self.append((directory.path.name, command[6:]))
-            with directory.open(configuration.load(command[3]), "--overwrite" in command):
-                directory.last_checkpoint.parent.mkdir(exist_ok=True)
-                directory.last_checkpoint.touch()
-            if code := self.codes.get(directory.path.name, 0):
-                log.write(b"error: the loss became nan in epoch 1\nepoch 1/2: said late\n")
-                return code
-            directory.evaluation.write_text(json.dumps(EVALUATION))
-            return 0
+        def __call__(self, config, run, overwrite):
+            child.await_other(run)
+            if run.finished:
+                return
+            self.append((run.path.name, overwrite))
+            with run.open(config, overwrite):
+                run.last_checkpoint.parent.mkdir(exist_ok=True)
+                run.last_checkpoint.touch()
+            if error := self.errors.get(run.path.name):
+                raise error("the loss became nan in epoch 1")
+            run.evaluation.write_text(json.dumps(EVALUATION))
 
-    monkeypatch.setattr(training, "_run", found := Fits())
+    monkeypatch.setattr(child, "train", found := Fits())
     return found
 
 
@@ -61,7 +59,7 @@ def study(write_study, tmp_path):
 
 def test_every_run_is_trained_once(study, fits, capsys):
     directory = study()
-    assert fits == [("papers", []), ("top", []), ("few", [])]
+    assert fits == [("papers", False), ("top", False), ("few", False)]
     assert configuration.load(directory.run("top").config).model.pooled_share == 0.25
     printed = capsys.readouterr().out
     assert "run 1/3: papers: changes nothing; " in printed
@@ -97,50 +95,50 @@ def test_a_finished_run_of_other_settings_is_refused_before_any_training(study, 
 
 
 def test_an_unfinished_run_of_other_settings_begins_anew(study, fits, capsys):
-    fits.codes = {"few": 1}
+    fits.errors = {"few": RunError}
     study()
-    fits.codes = {}
+    fits.errors = {}
     directory = study(runs=RUNS | {"few": {"model.channels": 3}})
-    assert fits[3:] == [("few", ["--overwrite"])]
+    assert fits[3:] == [("few", True)]
     assert "begun with other settings and never finished: it begins anew" in capsys.readouterr().out
     assert configuration.load(directory.run("few").config).model.channels == 3
 
 
 def test_what_comes_after_training_may_change(study, fits):
-    fits.codes = {"few": 1}
+    fits.errors = {"few": RunError}
     study()
-    fits.codes = {}
+    fits.errors = {}
     directory = study(["analysis.resamples=30", "data.cache_directory=elsewhere"])
-    assert fits[3:] == [("few", [])]  # carried on
+    assert fits[3:] == [("few", False)]  # carried on
     for name in RUNS:
         assert configuration.load(directory.run(name).config).analysis.resamples == 30
         assert configuration.load(directory.run(name).config).data.cache_directory == "elsewhere"
 
 
 def test_failed_runs_are_shown_and_counted_and_tried_again(study, fits, capsys):
-    fits.codes = {"top": 1, "few": -signal.SIGKILL}
+    fits.errors = {"top": RunError, "few": UntrainableError}
     study()
     printed = capsys.readouterr().out
     assert "run 2/3: top failed: the loss became nan in epoch 1\n" in printed
     assert study.failed == {"top": "the loss became nan in epoch 1", "few": "the loss became nan in epoch 1"}
-    fits.codes = {}
+    fits.errors = {}
     study()
     assert [name for name, _ in fits[3:]] == ["top", "few"]
 
 
 def test_a_study_without_its_baseline_or_without_any_run_fails(study, fits):
-    fits.codes = {"papers": 1}
+    fits.errors = {"papers": RunError}
     with pytest.raises(RunError, match=r"^the baseline papers, which all are compared with, failed: the loss became"):
         study()
     assert [name for name, _ in fits] == ["papers", "top", "few"]
-    fits.codes = {"papers": 1, "many": 1}
+    fits.errors = {"papers": RunError, "many": RunError}
     with pytest.raises(RunError, match=r"^none of 2 runs completed; the first failed: the loss became nan"):
         study(runs={"papers": {}, "many": {"model.channels": 5}})
 
 
 def test_input_that_fit_finds_at_fault_ends_the_study(study, fits):
-    fits.codes = {"top": 2}
-    with pytest.raises(UserError, match=r"^run top: the loss became nan in epoch 1$"):
+    fits.errors = {"top": UserError}
+    with pytest.raises(UserError, match=r"^the loss became nan in epoch 1$"):
         study()
     assert [name for name, _ in fits] == ["papers", "top"]
 
@@ -171,9 +169,9 @@ def test_data_without_validation_images_are_refused_before_any_training(study, f
 
 
 def test_a_run_that_a_killed_studys_process_still_trains_is_waited_for(study, fits, capsys):
-    fits.codes = {"few": 1}
+    fits.errors = {"few": RunError}
     directory = study()
-    fits.codes = {}
+    fits.errors = {}
     held = threading.Event()
 
     def orphan():
@@ -191,21 +189,8 @@ def test_a_run_that_a_killed_studys_process_still_trains_is_waited_for(study, fi
     assert "another process is training it; waiting" in capsys.readouterr().out
 
 
-STOPPED = """
-import sys
-from mam_keras import command_line
-from mam_keras.study import training
-child = "import sys, time, signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\\n"
-child += "signal.signal(signal.SIGINT, lambda *_: sys.exit(130)); print('ready', flush=True); time.sleep(50)"
-command_line.run(lambda: training._run([sys.executable, "-c", child], sys.stdout))
-"""
-
-
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_stop_ends_the_run_first(number, code):
-    command = [sys.executable, "-c", STOPPED]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(number)
-        output, errors = process.communicate(timeout=20)  # ends only once both have closed their output
-    assert (process.returncode, output, errors) == (code, "", "stopped; the same command carries on\n")
+def test_a_baseline_one_of_whose_seeds_failed_is_still_one(study, fits):
+    fits.errors = {"papers-seed1": RunError}
+    study(runs={"papers": {}, "top": {"model.pooled_share": 0.25}}, seeds=[1, 2])
+    assert list(study.failed) == ["papers-seed1"]
+    assert [name for name, _ in fits] == ["papers-seed1", "papers-seed2", "top-seed1", "top-seed2"]

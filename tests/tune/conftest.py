@@ -40,14 +40,14 @@ def search_settings():
 
 @pytest.fixture(scope="session")
 def start(search_settings):
-    """start(folder, trials, {variable: value}, step to kill at) -> a process that searches in folder/search."""
+    """start(folder, trials, {variable: value}) -> a process that searches in folder/search."""
     started = []
 
-    def process(folder, trials, environment=(), kill_at=0):
+    def process(folder, trials, environment=()):
         config, _ = search_settings(trials=trials)
         (folder / "tiny.yaml").write_text(config.to_yaml())
         environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | dict(environment)
-        command = [sys.executable, QUICK, str(kill_at), folder / "tiny.yaml", "--run", folder / "search"]
+        command = [sys.executable, QUICK, folder / "tiny.yaml", "--run", folder / "search"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started.append(subprocess.Popen(command, cwd=ROOT, env=environment, **pipes))
         return started[-1]

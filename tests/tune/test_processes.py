@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from mam_keras.errors import RunError, UserError
+from mam_keras.search_directory import SearchDirectory
 from mam_keras.tune import cluster
-from mam_keras.tune.search_directory import SearchDirectory
 
 
 def test_a_chief_and_two_workers_finish_one_search(start, ended, tmp_path):

@@ -66,7 +66,11 @@ REFUSED = [
     ({"space": ranges(training__momentum=(0.5, 1))}, {}, "training.momentum: expected less than 1. Received: 1"),
     ({"space": ranges(model__channels=(4.5, 8))}, {}, "model.channels: expected a valid integer. Received: 4.5"),
     ({"space": ranges(data__flip=(0, 1, "linear"))}, {}, "data.flip: expected a valid boolean. Received: 0"),
-    ({"space": ranges(model__normalization=(1, 2))}, {}, "model.normalization: expected 'batch', 'group' or 'none'"),
+    (
+        {"space": ranges(model__normalization=(1, 2))},
+        {},
+        "model.backbone.normalization: expected 'batch', 'group' or 'none'",
+    ),
     ({"space": ranges(loss__lambda=("a", 2))}, {}, "tune.space.loss.lambda.low: expected a valid number"),
     ({"space": ranges(loss__lambda=(1, float("inf")))}, {}, "tune.space.loss.lambda.high: expected a finite number"),
     ({"space": ranges(loss__lambda=(1, 2, "cubic"))}, {}, "tune.space.loss.lambda.scale: expected 'log' or 'linear'"),
@@ -79,7 +83,6 @@ REFUSED = [
     ({"trails": 3}, {}, "tune.trails: unknown key; did you mean 'trials'?"),
     ({}, {"data": {"train_on_validation": True}}, "data.train_on_validation: expected false to tune"),
     ({}, {"distribute": {"strategy": "multi_worker"}}, "distribute.strategy: expected auto, none or mirrored to tune"),
-    ({"objective": "localisation"}, {"model": {"attribute_heads": False}}, "there are no maps"),
     ({"oracle": "hyperband"}, {"training": {"warmup_epochs": 2.0}}, "at most training.epochs (1). Received: 2.0"),
 ]
 

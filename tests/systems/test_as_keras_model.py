@@ -8,10 +8,12 @@ import keras
 import numpy as np
 import pytest
 
-from mam_keras import model as network
+from mam_keras import systems
+from mam_keras.data.source import Targets
 from mam_keras.fit.loop import Objective
 from mam_keras.fit.optimizer import make_optimizer
-from tests.model.examples import random_images, small_config
+from mam_keras.model.network import Batch
+from tests.model.examples import network_of, random_images, small_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
@@ -22,15 +24,20 @@ LABELS = (IMAGES.mean(axis=(1, 2))[:, :2] > 0.5).astype("float32")
 TARGETS = {"Smiling": LABELS[:, :1], "Bald": LABELS[:, 1:], "multi_label": LABELS, "reconstruction": IMAGES}
 
 
+def attach(model):
+    return systems.attach(small_config(), Targets(tuple(ATTRIBUTES)), model)
+
+
 @pytest.fixture(scope="module")
 def trained():
     """A model that a user's own `fit` trained, and what `fit` returned."""
     keras.utils.set_random_seed(0)
     config = small_config(training={"epochs": 30, "warmup_epochs": 2, "learning_rate": 0.01})
-    model = network.build(config, ATTRIBUTES)
+    network = network_of(config, ATTRIBUTES)
+    model = network.model
     model.compile(
         make_optimizer(config.training, steps_per_epoch=2),
-        **network.compile_losses(model, config, ATTRIBUTES, [(1.0, 2.0), (3.0, 0.5)]),
+        **network.losses([(1.0, 2.0), (3.0, 0.5)]),
         metrics={"Smiling": ["accuracy"], "multi_label": ["binary_accuracy"]},
     )
     history = model.fit(IMAGES, TARGETS, batch_size=4, epochs=20, validation_data=(IMAGES, TARGETS), verbose=0)
@@ -71,16 +78,16 @@ def test_a_loaded_model_answers_and_trains_alike(trained, tmp_path):
     model = trained[0]
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    for actual, expected in ((loaded, model), (network.parts(loaded), network.parts(model))):
+    attached, original = (attach(one) for one in (loaded, model))
+    for actual, expected in ((loaded, model), (attached.parts, original.parts)):
         actual, expected = actual(IMAGES), expected(IMAGES)
         assert set(actual) == set(expected)
         for name, values in expected.items():
             np.testing.assert_array_equal(actual[name], values)
     assert len(loaded.losses) == 1
     assert float(loaded.losses[0]) == float(model.losses[0])
-    heads, features = loaded.get_layer("attribute_scores"), network.parts(loaded)(IMAGES)["features"]
-    original = model.get_layer("attribute_scores")
-    np.testing.assert_array_equal(heads.scores(features, 2.0, 3.0), original.scores(features, 2.0, 3.0))
+    features = attached.features(IMAGES)
+    np.testing.assert_array_equal(attached.masks.logits(features, 2.0, 3.0), original.masks.logits(features, 2.0, 3.0))
     values = [m.evaluate(IMAGES, TARGETS, verbose=0, return_dict=True) for m in (model, loaded)]
     assert values[0] == values[1]
     before = model.get_weights()
@@ -96,7 +103,7 @@ def test_a_fresh_process_loads_a_model_with_one_import(trained, tmp_path):
     model.save(tmp_path / "model.keras")
     np.savez(tmp_path / "expected.npz", images=IMAGES, **model(IMAGES))
     code = (
-        "import sys, keras, numpy as np, mam_keras.model\n"
+        "import sys, keras, numpy as np, mam_keras.model.layers\n"
         "model = keras.saving.load_model(sys.argv[1] + '/model.keras', safe_mode=True)\n"
         "expected = dict(np.load(sys.argv[1] + '/expected.npz'))\n"
         "outputs = model(expected.pop('images'))\n"
@@ -125,23 +132,24 @@ def mixed_bfloat16():
 def test_mixed_precision_keeps_outputs_and_losses_in_float32(masks, normalization, mixed_bfloat16):
     config = small_config(model={"masks": masks, "normalization": normalization, "pooled_share": 0.25})
     keras.utils.set_random_seed(0)
-    model = network.build(config, ATTRIBUTES)
+    network = network_of(config, ATTRIBUTES)
+    model = network.model
     assert {weight.dtype for weight in model.weights} == {"float32"}
-    inner = network.parts(model)(IMAGES)
+    inner = network.parts(IMAGES)
     kinds = {name: values.dtype.name for name, values in inner.items()}
     assert kinds.pop("features") == "bfloat16"
     assert set(kinds.values()) == {"float32"}
     assert {values.dtype.name for values in model(IMAGES).values()} == {"float32"}
-    values = Objective(config)(inner, IMAGES, LABELS, model.losses)
+    values = Objective(network)(inner, Batch(IMAGES, LABELS, network.parts.losses))
     assert {value.dtype.name for value in values.values()} == {"float32"}
 
     keras.config.set_dtype_policy("float32")
-    full = network.build(config, ATTRIBUTES)
+    full = network_of(config, ATTRIBUTES).model
     full.set_weights(model.get_weights())
     for name, expected in full(IMAGES).items():
         np.testing.assert_allclose(model(IMAGES)[name], expected, atol=0.02)
 
-    model.compile(keras.optimizers.SGD(0.01), **network.compile_losses(model, config, ATTRIBUTES))
+    model.compile(keras.optimizers.SGD(0.01), **network.losses())
     before = model.get_weights()
     assert np.isfinite(model.train_on_batch(IMAGES, TARGETS, return_dict=True)["loss"])
     after = model.get_weights()

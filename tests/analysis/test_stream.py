@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mam_keras.analysis.network import stream
+from mam_keras.analysis.stream import stream
 from mam_keras.data.pipeline import Prepared
 
 

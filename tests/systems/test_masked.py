@@ -5,21 +5,27 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mam_keras import model as network
 from mam_keras.fit.loop import Objective
+from mam_keras.model.network import Batch
+from mam_keras.systems.masked import output_names
 from tests.model import equations
-from tests.model.examples import random_images, randomize, small_config
+from tests.model.examples import network_of, random_images, randomize, small_config
 
 ATTRIBUTES = ["Smiling", "Bald", "Wearing Hat"]
 NAMES = ["Smiling", "Bald", "Wearing_Hat"]
 IMAGES = random_images(4, 8, 8, 3)
-LABELS = np.array([[1, 0, 1], [0, 0, 1], [1, 1, 0], [0, 1, 1]])
+LABELS = np.float32([[1, 0, 1], [0, 0, 1], [1, 1, 0], [0, 1, 1]])
 CLASS_WEIGHTS = [(1.0, 2.0), (0.5, 3.0), (4.0, 0.25)]
 
 
 def build(**sections):
-    config = small_config(**sections)
-    return config, randomize(network.build(config, ATTRIBUTES))
+    network = network_of(small_config(**sections), ATTRIBUTES)
+    randomize(network.model)
+    return network
+
+
+def batch(network):
+    return Batch(IMAGES, LABELS, network.parts.losses)
 
 
 def targets(model, labels=LABELS, images=IMAGES):
@@ -33,9 +39,9 @@ def targets(model, labels=LABELS, images=IMAGES):
 SHAPES = dict.fromkeys(NAMES, (4, 1)) | {"multi_label": (4, 3), "reconstruction": (4, 8, 8, 3)}
 INNER = {
     "features": (4, 4, 4, 5),
-    "attribute_scores": (4, 4, 4, 3),
-    "attribute_logits": (4, 3),
-    "multi_label_logits": (4, 3),
+    "scores": (4, 4, 4, 3),
+    "attributes": (4, 3),
+    "multi_label": (4, 3),
     "reconstruction": (4, 8, 8, 3),
 }
 
@@ -44,33 +50,33 @@ INNER = {
     "off, outputs, inner",
     [
         ([], [], []),
-        (["attribute_heads"], NAMES, ["attribute_scores", "attribute_logits"]),
-        (["multi_label_head"], ["multi_label"], ["multi_label_logits"]),
+        (["attribute_heads"], NAMES, ["scores", "attributes"]),
+        (["multi_label_head"], ["multi_label"], ["multi_label"]),
         (["reconstructor"], ["reconstruction"], ["reconstruction"]),
         (
             ["multi_label_head", "reconstructor"],
             ["multi_label", "reconstruction"],
-            ["multi_label_logits", "reconstruction"],
+            ["multi_label", "reconstruction"],
         ),
         (
             ["attribute_heads", "reconstructor"],
             [*NAMES, "reconstruction"],
-            ["attribute_scores", "attribute_logits", "reconstruction"],
+            ["scores", "attributes", "reconstruction"],
         ),
     ],
 )
 def test_a_part_that_is_off_leaves_no_trace(off, outputs, inner):
-    config, model = build(model=dict.fromkeys(off, False))
+    network = build(model=dict.fromkeys(off, False))
+    model, parts = network.model, network.parts
     expected = {name: shape for name, shape in SHAPES.items() if name not in outputs}
     values = model(IMAGES)
     assert {name: tuple(value.shape) for name, value in values.items()} == expected
     assert {value.dtype for value in values.values()} == {tf.float32}
-    assert set(network.compile_losses(model, config, ATTRIBUTES)["loss"]) == set(expected)
+    assert set(network.losses()["loss"]) == set(expected)
     expected = {name: shape for name, shape in INNER.items() if name not in inner}
-    parts = network.parts(model)
     assert {name: tuple(value.shape) for name, value in parts(IMAGES).items()} == expected
     assert len(model.losses) == len(parts.losses) == ("attribute_heads" not in off)
-    objective = Objective(config)(parts(IMAGES), IMAGES, LABELS, parts.losses)
+    objective = Objective(network)(parts(IMAGES), batch(network))
     assert sum(float(v) for name, v in objective.items() if name.endswith("_loss")) == pytest.approx(
         float(objective["loss"]), rel=1e-6
     )
@@ -80,15 +86,16 @@ def test_a_part_that_is_off_leaves_no_trace(off, outputs, inner):
 @pytest.mark.parametrize("mask_offset", [0, 1])
 @pytest.mark.parametrize("pooled_share", [1.0, 0.1])
 def test_logits_are_contributions_and_a_bias(masks, mask_offset, pooled_share):
-    _, model = build(model={"masks": masks, "mask_offset": mask_offset, "pooled_share": pooled_share})
-    inner, outputs = network.parts(model)(IMAGES), model(IMAGES)
-    scores, bias = inner["attribute_scores"].numpy(), model.get_layer("attribute_logits").bias.numpy()
+    network = build(model={"masks": masks, "mask_offset": mask_offset, "pooled_share": pooled_share})
+    model = network.model
+    inner, outputs = network.parts(IMAGES), model(IMAGES)
+    scores, bias = inner["scores"].numpy(), model.get_layer("attribute_logits").bias.numpy()
     highest = np.sort(scores.reshape(4, 16, 3), axis=1)[:, -(16 if pooled_share == 1 else 2) :]
-    np.testing.assert_allclose(highest.mean(axis=1) + bias, inner["attribute_logits"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(highest.mean(axis=1) + bias, inner["attributes"], rtol=1e-5, atol=1e-5)
     for k, name in enumerate(NAMES):
-        expected = equations.sigmoid(inner["attribute_logits"][:, k : k + 1])
+        expected = equations.sigmoid(inner["attributes"][:, k : k + 1])
         np.testing.assert_allclose(outputs[name], expected, rtol=1e-5)
-    np.testing.assert_allclose(outputs["multi_label"], equations.sigmoid(inner["multi_label_logits"]), rtol=1e-5)
+    np.testing.assert_allclose(outputs["multi_label"], equations.sigmoid(inner["multi_label"]), rtol=1e-5)
     heads = model.get_layer("attribute_scores")
     assert getattr(heads, "mask_offset", None) == (None if masks == "none" else mask_offset)
     again = heads(inner["features"])
@@ -96,20 +103,19 @@ def test_logits_are_contributions_and_a_bias(masks, mask_offset, pooled_share):
 
 
 def test_the_multi_label_head_is_one_linear_unit_on_pooled_features():
-    _, model = build()
-    inner = network.parts(model)(IMAGES)
-    kernel, bias = model.get_layer("multi_label_logits").get_weights()
+    network = build()
+    inner = network.parts(IMAGES)
+    kernel, bias = network.model.get_layer("multi_label_logits").get_weights()
     pooled = inner["features"].numpy().mean(axis=(1, 2))
-    np.testing.assert_allclose(pooled @ kernel + bias, inner["multi_label_logits"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(pooled @ kernel + bias, inner["multi_label"], rtol=1e-5, atol=1e-5)
 
 
 def test_parts_share_the_models_layers():
-    _, model = build()
-    parts = network.parts(model)
+    network = build()
     shift = np.float32([1, 2, 3])
-    before = parts(IMAGES)["attribute_logits"].numpy()
-    model.get_layer("attribute_logits").bias.assign_add(shift)
-    np.testing.assert_allclose(parts(IMAGES)["attribute_logits"], before + shift, rtol=1e-5, atol=1e-5)
+    before = network.parts(IMAGES)["attributes"].numpy()
+    network.model.get_layer("attribute_logits").bias.assign_add(shift)
+    np.testing.assert_allclose(network.parts(IMAGES)["attributes"], before + shift, rtol=1e-5, atol=1e-5)
 
 
 # --- names ---
@@ -143,18 +149,18 @@ DIFFICULT = {
 
 
 def test_names_become_different_identifiers():
-    assert network.output_names(DIFFICULT) == list(DIFFICULT.values())
-    assert network.output_names(["x", "x", "x_2", "x"]) == ["x", "x_2", "x_2_2", "x_3"]
+    assert output_names(DIFFICULT) == list(DIFFICULT.values())
+    assert output_names(["x", "x", "x_2", "x"]) == ["x", "x_2", "x_2_2", "x_3"]
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 def test_a_model_with_difficult_names_trains_saves_and_loads(tmp_path):
-    config = small_config(model={"dilations": [1], "masks": "none"})
-    model = network.build(config, DIFFICULT)
+    network = network_of(small_config(model={"dilations": [1], "masks": "none"}), DIFFICULT)
+    model = network.model
     assert set(model.output) == {*DIFFICULT.values(), "multi_label", "reconstruction"}
     names = [layer.name for layer in model.layers]
     assert len({name.lower() for name in names}) == len(names)
-    model.compile("sgd", **network.compile_losses(model, config, list(DIFFICULT)))
+    model.compile("sgd", **network.losses())
     labels = np.tile(LABELS[:, :1], len(DIFFICULT))
     values = model.train_on_batch(
         IMAGES,
@@ -185,9 +191,9 @@ DIVISORS = {"sum": 1, "position_mean": 16, "mean": 192}
     ],
 )
 def test_equation_6_by_numpy_by_the_objective_and_by_keras(masks, class_weights, reconstruction):
-    config, model = build(model={"masks": masks}, loss=LOSS | {"reconstruction": reconstruction})
-    parts, outputs = network.parts(model), model(IMAGES)
-    inner = parts(IMAGES)
+    network = build(model={"masks": masks}, loss=LOSS | {"reconstruction": reconstruction})
+    model, inner = network.model, network.parts(IMAGES)
+    outputs = model(IMAGES)
 
     weights = class_weights or [(1, 1)] * 3
     heads = np.concatenate([outputs[name] for name in NAMES], axis=1)
@@ -195,21 +201,22 @@ def test_equation_6_by_numpy_by_the_objective_and_by_keras(masks, class_weights,
     layer = model.get_layer("attribute_scores")
     masks = [layer.mask(inner["features"], k) for k in range(3)] if masks != "none" else []
     terms = {
-        "attribute_loss": 0.5 * equations.crossentropy(LABELS, heads, weights).sum() / 4,
+        "attributes_loss": 0.5 * equations.crossentropy(LABELS, heads, weights).sum() / 4,
         "multi_label_loss": 2.0 * equations.crossentropy(LABELS, outputs["multi_label"], weights).sum() / 4,
         "reconstruction_loss": 3.0 * errors.sum() / 4 / DIVISORS[reconstruction],
         "mask_loss": 0.01 * np.sum(masks, dtype="float64") / 4,
     }
 
-    objective = Objective(config, class_weights)(inner, IMAGES, LABELS, parts.losses)
+    inner = network.parts(IMAGES)
+    objective = Objective(network, class_weights)(inner, batch(network))
     assert ("mask_loss" in objective) == bool(masks)
     for name, expected in terms.items():
         assert float(objective.get(name, 0)) == pytest.approx(expected, rel=1e-5), name
     assert float(objective["loss"]) == pytest.approx(sum(terms.values()), rel=1e-5)
-    for head, probabilities in (("attribute", heads), ("multi_label", outputs["multi_label"].numpy())):
+    for head, probabilities in (("attributes", heads), ("multi_label", outputs["multi_label"].numpy())):
         assert float(objective[f"{head}_accuracy"]) == pytest.approx(np.mean((probabilities >= 0.5) == LABELS))
 
-    model.compile("sgd", **network.compile_losses(model, config, ATTRIBUTES, class_weights))
+    model.compile("sgd", **network.losses(class_weights))
     values = model.test_on_batch(IMAGES, targets(model), return_dict=True)
     assert values["loss"] == pytest.approx(sum(terms.values()), rel=1e-5)
     by_attribute = equations.crossentropy(LABELS, heads, weights).mean(axis=0)
@@ -220,13 +227,14 @@ def test_equation_6_by_numpy_by_the_objective_and_by_keras(masks, class_weights,
 
 
 def test_a_training_step_of_keras_follows_the_objectives_gradient():
-    config, model = build(loss=LOSS, model={"normalization": "group"})
-    parts = network.parts(model)
+    network = build(loss=LOSS, model={"normalization": "group"})
+    model = network.model
     with tf.GradientTape() as tape:
-        loss = Objective(config, CLASS_WEIGHTS)(parts(IMAGES, training=True), IMAGES, LABELS, parts.losses)["loss"]
+        outputs = network.parts(IMAGES, training=True)
+        loss = Objective(network, CLASS_WEIGHTS)(outputs, batch(network))["loss"]
     gradients = tape.gradient(loss, model.trainable_weights)
     before = model.get_weights()
-    model.compile(keras.optimizers.SGD(0.01), **network.compile_losses(model, config, ATTRIBUTES, CLASS_WEIGHTS))
+    model.compile(keras.optimizers.SGD(0.01), **network.losses(CLASS_WEIGHTS))
     model.train_on_batch(IMAGES, targets(model))
     for old, new, gradient in zip(before, model.get_weights(), gradients, strict=True):
         step = (old - new) / 0.01
@@ -237,13 +245,13 @@ def test_a_training_step_of_keras_follows_the_objectives_gradient():
 @pytest.mark.parametrize("attributes", [("zebra", "apple"), ("apple", "zebra")])
 def test_named_losses_and_metrics_land_on_their_heads(attributes):
     """Keras 3.14.0 sent metrics to the wrong head (keras #22625)."""
-    config = small_config()
-    model = network.build(config, attributes)
+    network = network_of(small_config(), attributes)
+    model = network.model
     model.get_layer("attribute_scores").kernel.assign(np.zeros((2, 5)))
     model.get_layer("attribute_logits").bias.assign(np.log([4.0, 4.0]))  # both heads say 0.8
     model.compile(
         "sgd",
-        **network.compile_losses(model, config, attributes),
+        **network.losses(),
         metrics={attributes[0]: ["accuracy"], attributes[1]: ["accuracy"], "reconstruction": ["mae"]},
     )
     labels = np.array([[1.0, 0.0]] * 4)

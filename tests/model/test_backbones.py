@@ -1,0 +1,441 @@
+"""What features see of the image; networks of every kind, cut where they are asked to be, with their weights."""
+
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mam_keras import settings
+from mam_keras.errors import UserError
+from mam_keras.model import backbones
+from mam_keras.model.backbones import BACKBONES
+from mam_keras.model.backbones.applications import NETWORKS
+from mam_keras.model.backbones.dilation import Settings as Dilation
+from mam_keras.model.backbones.preprocessing import Preprocessing
+from tests.model.examples import random_images, randomize
+
+
+def extractor(size, front_end=(4,), channels=6, dilations=(1,), normalization="none"):
+    image = keras.Input((size, size, 3))
+    checked = Dilation(front_end=front_end, dilations=dilations, normalization=normalization)
+    return keras.Model(image, backbones.extract(checked, image, channels))
+
+
+@pytest.mark.parametrize("normalization", ["batch", "group", "none"])
+@pytest.mark.parametrize("front_end, side", [((), 8), ((4,), 4), ((4, 5, 6), 1)])
+def test_every_stage_of_the_front_end_halves_the_image(front_end, side, normalization):
+    model = extractor(8, front_end, normalization=normalization)
+    features = randomize(model)(random_images(2, 8, 8, 3)).numpy()
+    assert features.shape == (2, side, side, 6)
+    assert features.min() == 0
+    assert features.max() > 0
+
+
+def test_normalisation_is_what_the_configuration_names():
+    def kinds(normalization):
+        layers = extractor(8, (12, 16), 6, (1, 2), normalization).layers
+        return [layer for layer in layers if "Normalization" in type(layer).__name__], layers
+
+    batch, layers = kinds("batch")
+    assert [type(layer) for layer in batch] == 4 * [keras.layers.BatchNormalization]
+    assert all(layer.synchronized for layer in batch)
+    assert not any(layer.use_bias for layer in layers if isinstance(layer, keras.layers.Conv2D))
+    group, _ = kinds("group")
+    assert [type(layer) for layer in group] == 4 * [keras.layers.GroupNormalization]
+    assert [layer.groups for layer in group] == [4, 8, 2, 2]  # of 12, 16, 6 and 6 channels
+    none, layers = kinds("none")
+    assert none == []
+    assert all(layer.use_bias for layer in layers if isinstance(layer, keras.layers.Conv2D))
+
+
+def seen(position, front_end, dilations, size):
+    """Coordinates along one axis that a feature's position sees, walked back from it, one convolution at a time."""
+    sizes = [size // 2**stage for stage in range(len(front_end) + 1)]
+    positions = {position}
+    for dilation in reversed(dilations):
+        positions = {p + step * dilation for p in positions for step in (-1, 0, 1)} & set(range(sizes[-1]))
+    for side in reversed(sizes[:-1]):
+        # "same" padding of an even side by one: behind it
+        positions = {2 * p + step for p in positions for step in (0, 1, 2)} & set(range(side))
+    return positions
+
+
+@pytest.mark.parametrize(
+    "front_end, dilations, width",
+    [
+        ((3,), (), 3),
+        ((3,), (1,), 7),
+        ((3,), (1, 1), 11),
+        ((3,), (1, 2), 15),
+        ((3,), (1, 2, 4), 31),
+        ((3, 3), (1,), 15),
+        ((3,), (1, 0, 0), 7),  # 1x1 convolutions see no more
+        ((), (3,), 3),  # not dense: a single dilated convolution leaves gaps
+    ],
+)
+def test_dilations_enlarge_what_a_feature_sees_and_no_more(front_end, dilations, width):
+    size = 32
+    model = extractor(size, front_end, 2, dilations)
+    for weight in model.weights:  # positive throughout: nothing cancels, no ReLU closes
+        weight.assign(np.full(weight.shape, 0.5))
+    side = size // 2 ** len(front_end)
+    middle = seen(side // 2 - 1, front_end, dilations, size)
+    assert len(middle) == width
+    last = backbones.stages(Dilation(front_end=front_end, dilations=dilations))[-1]
+    assert last == ("features", 2 ** len(front_end), max(middle) - min(middle) + 1)
+    for row, column in ((side // 2 - 1, side // 2 - 1), (0, side - 1), (2, 5)):
+        images = tf.constant(random_images(1, size, size, 3) + 0.1)
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            feature = tf.reduce_sum(model(images)[0, row, column])
+        gradient = tape.gradient(feature, images).numpy()[0]
+        expected = np.zeros((size, size, 3), bool)
+        for y in seen(row, front_end, dilations, size):
+            expected[y, list(seen(column, front_end, dilations, size))] = True
+        np.testing.assert_array_equal(gradient != 0, expected)
+
+
+# --- any kind ---
+
+
+def of(size=16, channels=4, **values):
+    """A backbone's settings, and the model of its features."""
+    checked = settings.check(values, "test", BACKBONES.settings(values))
+    checked.require_possible(size)
+    image = keras.Input((size, size, 3))
+    return checked, keras.Model(image, backbones.extract(checked, image, channels))
+
+
+KINDS = {
+    "dilation": {"kind": "dilation", "front_end": (4, 4), "dilations": (1, 2)},
+    "resnet": {"kind": "resnet", "depth": 8, "width": 0.25},
+    "bottlenecks": {"kind": "resnet", "depth": 14, "width": 0.125, "stem_stride": 2, "strides": (1, 2, 1)},
+    "application": {"kind": "applications", "network": "MobileNet", "stage": "conv_pw_5_relu"},
+}
+
+
+@pytest.fixture
+def shallow_bottlenecks(monkeypatch):
+    """Bottlenecks from depth 14 up, for which as many layers do as the tests need."""
+    monkeypatch.setattr(BACKBONES.module("resnet"), "BOTTLENECK_FROM", 14)
+
+
+@pytest.mark.usefixtures("shallow_bottlenecks")
+@pytest.mark.parametrize("values", KINDS.values(), ids=KINDS)
+def test_a_backbone_is_what_its_settings_say_and_is_found_again_in_a_saved_model(values, tmp_path):
+    checked, model = of(32, **values)
+    side = checked.feature_size(32)
+    assert model.output_shape == (None, side, side, 4)
+    assert all("." in layer.name for layer in model.layers[1:-1])  # which no attribute's output has in its name
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    images = random_images(2, 32, 32, 3)
+    np.testing.assert_array_equal(loaded(images), model(images))
+    found = backbones.stages(checked)
+    assert found[-1].name == "features"
+    for stage in found:
+        assert loaded.get_layer(stage.name).output.shape[1] == 32 // stage.stride
+    projection = {"projection.1", "projection.1.normalization", "projection.1.relu"}
+    own = {layer.name for layer in loaded.layers} - projection
+    assert {layer.name for layer in backbones.layers_of(loaded)} == own
+
+
+def test_normalisation_of_frozen_layers_keeps_to_its_statistics():
+    _, model = of(**KINDS["resnet"])
+    frozen = backbones.layers_of(model)
+    for layer in frozen:
+        layer.trainable = False
+    before = {weight.path: weight.numpy() for weight in model.weights}
+    model(random_images(4, 16, 16, 3), training=True)
+    moved = {weight.path for weight in model.weights if np.any(before[weight.path] != weight.numpy())}
+    assert moved == {f"projection.1.normalization/moving_{name}" for name in ("mean", "variance")}
+    assert {weight.path.split("/")[0] for weight in model.trainable_weights} == {
+        "projection.1",
+        "projection.1.normalization",
+    }
+
+
+@pytest.mark.usefixtures("shallow_bottlenecks")
+@pytest.mark.parametrize("values", [KINDS["dilation"], KINDS["resnet"], KINDS["bottlenecks"]])
+def test_a_stage_sees_as_much_as_it_says(values):
+    checked, _ = of(64, **values, normalization="none")
+    image = keras.Input((64, 64, 3))
+    model = keras.Model(image, backbones.extract(checked, image, 2))
+    for weight in model.weights:  # positive throughout: nothing cancels, no ReLU closes
+        weight.assign(np.full(weight.shape, 0.05))
+    for stage in backbones.stages(checked):
+        images = tf.constant(random_images(1, 64, 64, 3) + 0.1)
+        cut = keras.Model(image, model.get_layer(stage.name).output)
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            middle = cut.output_shape[1] // 2
+            value = tf.reduce_sum(cut(images)[0, middle, middle])
+        rows = np.flatnonzero(np.any(tape.gradient(value, images).numpy()[0] != 0, axis=(1, 2)))
+        assert rows.max() - rows.min() + 1 == min(stage.receptive_field, 64 - rows.min()), stage
+
+
+@pytest.mark.usefixtures("shallow_bottlenecks")
+@pytest.mark.parametrize("values", KINDS.values(), ids=KINDS)
+def test_trunk_and_last_stage_are_parts_of_the_same_network(values):
+    checked, _ = of(32, **values)
+    image = keras.Input((32, 32, 3))
+    trunk = backbones.extract_trunk(checked, image, 4)
+    assert trunk.shape[1] == checked.trunk_size(32)
+    branch = backbones.last_stage(checked, trunk.shape[1:], 4, 1, "branch")
+    assert branch.output_shape[1:3] == trunk.shape[1:3]
+    own = backbones.last_stage(checked, trunk.shape[1:], 4, None, "own")
+    assert own.output_shape[1] == checked.feature_size(32)
+    assert not {layer.name for layer in branch.layers} & {layer.name for layer in own.layers}
+    assert backbones.stages(checked, trunk=True)[-1].name == "features"
+
+
+def test_a_context_without_convolutions_has_no_last_stage_to_speak_of():
+    checked = Dilation(front_end=(4,), dilations=())
+    assert backbones.stages(checked) == backbones.stages(checked, trunk=True) == (("features", 2, 3),)
+    features = random_images(1, 4, 4, 4)
+    np.testing.assert_array_equal(backbones.last_stage(checked, (4, 4, 4), 4, None, "own")(features), features)
+
+
+def test_neither_tensorflow_nor_keras_is_imported_to_read_settings():
+    program = (
+        "import sys; from mam_keras.model import backbones as b\n"
+        "for kind in b.BACKBONES.modules:\n"
+        "    settings = b.BACKBONES.module(kind).Settings(kind=kind)\n"
+        "    settings.require_possible(64), settings.describe(), settings.lines(), b.stages(settings)\n"
+        "print({'tensorflow', 'keras'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+# --- ResNet ---
+
+
+@pytest.mark.parametrize("depth, millions", [(20, 0.27), (32, 0.46)])
+def test_resnets_have_the_papers_number_of_parameters(depth, millions):
+    """With 10 classes, as He et al. count; their shortcuts have no parameters, ours have."""
+    _, model = of(32, 64, kind="resnet", depth=depth)
+    behind = 64 * 64 + 2 * 64  # the 1x1 convolution to C channels
+    shortcuts = 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert trainable - behind - shortcuts + 64 * 10 + 10 == _counted(depth)
+    assert _counted(depth) / 1e6 == pytest.approx(millions, abs=0.01)
+
+
+def _counted(depth):
+    """Convolutions without bias, two numbers per channel of a normalisation, and the classifier, by hand."""
+    n, total, before = (depth - 2) // 6, 3 * 9 * 16 + 2 * 16, 16
+    for channels in (16, 32, 64):
+        for _ in range(n):
+            total += 9 * before * channels + 9 * channels**2 + 4 * channels
+            before = channels
+    return total + 64 * 10 + 10
+
+
+def test_bottlenecks_have_the_parameters_that_their_convolutions_have():
+    _, model = of(8, 4, kind="resnet", depth=44, width=0.125)
+    total, before = 3 * 9 * 2 + 2 * 2, 2
+    for channels in (2, 4, 8):
+        total += before * 4 * channels + 2 * 4 * channels  # the shortcut
+        for _ in range(7):
+            total += before * channels + 9 * channels**2 + channels * 4 * channels + 2 * (1 + 1 + 4) * channels
+            before = 4 * channels
+    total += before * 4 + 2 * 4
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == total
+
+
+def test_resnet_110_of_attention_branch_networks_has_164_layers():
+    checked = BACKBONES.module("resnet").Settings(kind="resnet", depth=110)
+    steps = BACKBONES.module("resnet").steps(checked, trunk=False)
+    assert sum(map(len, steps.values())) + 1 == 164  # and the classifier
+
+
+@pytest.mark.parametrize("block, stride", [("stage.1.1", 1), ("stage.2.1", 2)])
+def test_a_residual_block_is_relu_of_f_and_x(block, stride):
+    _, model = of(8, kind="resnet", depth=8, width=0.25, normalization="none")
+    randomize(model)
+    images = random_images(1, 8, 8, 3)
+    before = {"stage.1.1": "stem.1.relu", "stage.2.1": "stage.1.1.relu"}[block]
+    inner = keras.Model(model.input, [model.get_layer(name).output for name in (before, f"{block}.relu")])
+    x, found = (array.numpy().astype(float) for array in inner(images))
+
+    def convolved(array, name, step=1):
+        """Of an even side: padding of one on either side with step 1, behind it with step 2."""
+        kernel, bias = (weight.astype(float) for weight in model.get_layer(name).get_weights())
+        around = {(3, 1): (1, 1), (3, 2): (0, 1), (1, step): (0, 0)}[len(kernel), step]
+        padded = np.pad(array, ((0, 0), around, around, (0, 0)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[:2], axis=(1, 2))[:, ::step, ::step]
+        return np.einsum("nhwcij,ijcd->nhwd", windows, kernel) + bias
+
+    first = np.maximum(convolved(x, f"{block}.first", stride), 0)
+    shortcut = x if stride == 1 else convolved(x, f"{block}.shortcut", stride)
+    expected = np.maximum(convolved(first, f"{block}.second") + shortcut, 0)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "values, line",
+    [
+        ({"kind": "resnet", "depth": 21}, "model.backbone.depth: expected 6 n + 2, nearest 20 and 26. Received: 21"),
+        ({"kind": "resnet", "stem_stride": 2}, "data.image_size: expected a multiple of 8"),
+        ({"kind": "applications", "stage": "x"}, "model.backbone.stage: expected one of conv2_block3_out, conv3_"),
+        ({"kind": "applications", "stage": "conv5_block3_out"}, "data.image_size: expected a multiple of 32"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(values, line):
+    with pytest.raises(ValueError, match=f"^{re.escape(line)}") as refused:
+        of(36, **values)
+    assert " Received: " in str(refused.value)
+
+
+# --- networks of keras.applications ---
+
+
+def walked(tensor, known):
+    """(pixels across, stride) that a tensor of a Keras graph sees, by its layers' kernels; infinite for all of them."""
+    layer = tensor._keras_history.operation
+    if layer.name not in known:
+        inputs = [walked(one, known) for one in layer._inbound_nodes[0].input_tensors]
+        seen, stride = (max(values) for values in zip(*inputs, strict=True)) if inputs else (1, 1)
+        kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None) or (1, 1)
+        step = getattr(layer, "strides", None) or 1
+        seen += (kernel[0] - 1) * stride if "Global" not in type(layer).__name__ else np.inf
+        known[layer.name] = seen, stride * (step if isinstance(step, int) else step[0])
+    return known[layer.name]
+
+
+@pytest.mark.parametrize(
+    "network",
+    ["VGG16", "ResNet50", "DenseNet121", "MobileNet", "MobileNetV3Small", "MobileNetV3Large", "EfficientNetB1"],
+)
+def test_stages_are_where_the_table_says(network):
+    last = [*NETWORKS[network].steps][-1]
+    checked, model = of(32, kind="applications", network=network, stage=last)
+    known = {}
+    walked(model.output, known)
+    for stage in backbones.stages(checked):
+        output = model.get_layer(stage.name).output
+        assert output.shape[1] == 32 // stage.stride, stage
+        assert known[stage.name] == (stage.receptive_field or np.inf, stage.stride), stage
+
+
+@pytest.mark.parametrize(
+    "network, pixels", [("VGG16", 212), ("ResNet50", 483), ("ResNet101", 1027), ("ResNet152", 1507), ("MobileNet", 315)]
+)
+def test_receptive_fields_are_the_published_ones(network, pixels):
+    """Araujo, Norris & Sim, Computing Receptive Fields of Convolutional Neural Networks, Distill 2019."""
+    last = [*NETWORKS[network].steps][-1]
+    checked = BACKBONES.module("applications").Settings(kind="applications", network=network, stage=last)
+    assert backbones.stages(checked)[-1].receptive_field == pixels
+
+
+@pytest.mark.parametrize("mode", ["caffe", "tf", "torch"])
+def test_preprocessing_is_that_of_keras(mode):
+    images = random_images(2, 4, 4, 3)
+    expected = keras.applications.imagenet_utils.preprocess_input(255 * images, mode=mode)
+    np.testing.assert_allclose(Preprocessing(mode)(images), expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(Preprocessing("none")(images), 255 * images, rtol=1e-6)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_table_has_the_preprocessing_of_each_network(network):
+    module = network.lower() if not network.startswith("ResNet") else "resnet"
+    module = re.sub(r"mobilenetv(\d).*", r"mobilenet_v\1", re.sub(r"(densenet|efficientnet)\w+", r"\1", module))
+    levels = 255 * random_images(1, 2, 2, 3)
+    expected = getattr(keras.applications, module).preprocess_input(levels.copy())
+    np.testing.assert_allclose(Preprocessing(NETWORKS[network].preprocessing)(levels / 255), expected, atol=1e-3)
+
+
+def with_weights(network, seed=0):
+    """A network as Keras makes it, with weights under which something is left of the image in the end."""
+    whole = getattr(keras.applications, network)(include_top=False, weights=None, input_shape=(64, 64, 3))
+    generator = np.random.default_rng(seed)
+    for layer in whole.layers:
+        values = {}
+        layer.save_own_variables(values)
+        for key, value in values.items():
+            shape = tuple(value.shape)
+            if isinstance(layer, (keras.layers.BatchNormalization, keras.layers.Normalization)):
+                values[key] = generator.uniform(0.5, 1.5, shape).astype("float32")
+        layer.load_own_variables(values)
+    return whole
+
+
+def raw(model, stage):
+    """What a stage of the network gives, before the projection."""
+    return keras.Model(model.input, model.get_layer(f"network.{stage}").output)
+
+
+@pytest.mark.parametrize(
+    "network, stage, weights",
+    [
+        ("MobileNet", "conv_pw_5_relu", "file"),
+        ("EfficientNetB0", "block3b_add", "imagenet"),  # Keras builds it in another way for these weights
+    ],
+)
+def test_with_a_file_of_weights_stages_are_those_of_keras(network, stage, weights, tmp_path, monkeypatch):
+    file = tmp_path / "whole.weights.h5"
+    with_weights(network).save_weights(file)
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *_, **__: str(file))
+    weights = str(file) if weights == "file" else weights
+    checked, model = of(64, kind="applications", network=network, stage=stage, weights=weights)
+    checked.load_weights(model)
+    whole = getattr(keras.applications, network)(include_top=False, weights=weights, input_shape=(64, 64, 3))
+    images = random_images(2, 64, 64, 3)
+    module = {"MobileNet": "mobilenet", "EfficientNetB0": "efficientnet"}[network]
+    levels = getattr(keras.applications, module).preprocess_input(255 * images)
+    expected = keras.Model(whole.input, whole.get_layer(stage).output)(levels).numpy()
+    assert expected.std() > 0.01
+    found = raw(model, stage)(images)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    file.unlink()  # a run that is over needs it no more
+    np.testing.assert_array_equal(raw(loaded, stage)(images), found)
+
+
+def test_weights_arrive_in_every_copy_of_the_last_stage_that_stands_where_it_stood(tmp_path):
+    with_weights("MobileNet").save_weights(tmp_path / "whole.weights.h5")
+    values = KINDS["application"] | {"weights": str(tmp_path / "whole.weights.h5")}
+    checked, straight = of(32, **values)
+    image = keras.Input((32, 32, 3))
+    trunk = backbones.extract_trunk(checked, image, 4)
+    own, same = (backbones.last_stage(checked, trunk.shape[1:], 4, stride, f"s{stride}") for stride in (None, 1))
+    other = backbones.last_stage(checked, (*trunk.shape[1:3], 5), 4, 1, "other")
+    model = keras.Model(image, [own(trunk), same(trunk), other(trunk[..., :5])])
+    before = other.get_weights()
+    for one in (straight, model):
+        checked.load_weights(one)
+    images = random_images(2, 32, 32, 3)
+    found = model(images)
+    np.testing.assert_allclose(found[0], raw(straight, "conv_pw_5_relu")(images), rtol=1e-4, atol=1e-5)
+    assert found[1].shape == (2, *trunk.shape[1:3], found[0].shape[-1])
+    for there, here in zip(own.get_weights(), same.get_weights(), strict=True):
+        np.testing.assert_array_equal(here, there)
+    for there, here in zip(before, other.get_weights(), strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
+@pytest.mark.parametrize("weights", ["missing.weights.h5", "other.weights.h5", "text.h5", "imagenet"])
+def test_weights_that_cannot_be_had_are_told_in_one_line(weights, tmp_path, monkeypatch):
+    def unreachable(name, address, **_):
+        raise OSError(f"URL fetch failure on {address}: None -- [Errno -3] Temporary failure in name resolution")
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", unreachable)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.h5").write_text("no weights")
+    image = keras.Input((4,))
+    keras.Model(image, keras.layers.Dense(2)(image)).save_weights("other.weights.h5")
+    checked = settings.check(
+        KINDS["application"] | {"weights": weights}, "test", BACKBONES.module("applications").Settings
+    )
+    with pytest.raises(UserError, match=r"^model\.backbone\.weights: expected .* Received: ") as refused:
+        checked.load_weights(None)
+    line = str(refused.value)
+    assert "\n" not in line
+    assert f"Received: {weights} (" in line
+    assert ("save_weights(FILE)" in line) == (weights == "imagenet")

@@ -1,0 +1,174 @@
+"""Maps: Grad-CAM by hand, closed and by gradients, at the features and at a stage; grids; what speaks for an answer."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mam_keras.data.source import Targets
+from mam_keras.model import maps
+from mam_keras.model.network import Head, Map, Network
+from tests.analysis import looked_at
+
+IMAGE = np.array([[[1, 0, 0], [0, 2, 0]], [[0, 0, 0], [1, 1, 0]]], np.float32)[None]  # 2 x 2 pixels
+
+
+@keras.saving.register_keras_serializable("tests")
+class Squared(keras.Layer):
+    """logit_1 = (mean of channel 1)^2 - mean of channel 2, logit_2 = the product of both means."""
+
+    def call(self, features):
+        first, second = (keras.ops.mean(features[..., c], axis=(1, 2)) for c in (0, 1))
+        return keras.ops.stack([first**2 - second, first * second], axis=1)
+
+
+def squared_network():
+    image = keras.Input((2, 2, 3))
+    low = keras.layers.Rescaling(2.0, name="low")(image)
+    features = keras.layers.Rescaling(2.0, name="features")(low)  # 4 times the image
+    logits = Squared(name="logits")(features)
+    model = keras.Model(image, logits)
+    outputs = {"features": features, "attributes": logits}
+    return Network(model, Targets(("a", "b")), outputs, (Head("attributes", 1.0),), losses=None)
+
+
+def test_grad_cam_by_hand():
+    # Features 4 x: channel 1 is [[4, 0], [0, 4]], channel 2 [[0, 8], [0, 4]]; their means are 2 and 3.
+    # d logit_1 / d F_{p,1} = 2 * 2 / 4 = 1, by channel 2 -1/4; of logit_2 they are 3/4 and 2/4, the same at every p.
+    show = maps.grad_cam(squared_network()).show
+    expected = [
+        [[4 * 1, 0], [0, 4 * 1 - 4 / 4]],  # -8/4 is cut off
+        [[4 * 3 / 4, 8 / 2], [0, 4 * 3 / 4 + 4 / 2]],
+    ]
+    np.testing.assert_allclose(np.moveaxis(show(IMAGE).numpy()[0], -1, 0), expected, rtol=1e-6)
+
+
+def test_grad_cam_at_a_stage_by_hand():
+    # At "low", 2 x the image, every derivative is twice as large and every activation half: the same map
+    network = squared_network()
+    at_stage, at_features = maps.grad_cam(network, "low"), maps.grad_cam(network)
+    np.testing.assert_allclose(at_stage.show(IMAGE), at_features.show(IMAGE), rtol=1e-6)
+    for k in range(2):
+        found = at_stage.of(tf.constant(IMAGE), network.features(IMAGE), k)
+        np.testing.assert_allclose(found, at_features.show(IMAGE)[..., k], rtol=1e-6)
+
+
+def by_gradient(network, images, k):
+    """Equations 1 and 2 of Selvaraju et al. as they stand: (N, H, W)."""
+    features = tf.constant(network.features(images))
+    above = keras.Model(network.outputs["features"], network.outputs[network.main_head])
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        logit = above(features, training=False)[:, k]
+    weights = tf.reduce_mean(tape.gradient(logit, features), axis=(1, 2), keepdims=True)
+    return tf.nn.relu(tf.reduce_sum(weights * features, axis=-1)).numpy()
+
+
+@pytest.mark.parametrize("told_apart", [True, False])
+@pytest.mark.parametrize("model", [{"masks": "per_feature"}, {"masks": "common", "pooled_share": 0.25}])
+def test_every_form_of_grad_cam_is_that_of_the_gradient(model, told_apart):
+    run = looked_at.run(images=3, multi_label_head=False, reconstructor=False, **model)
+    network, images = run.network, tf.constant(looked_at.pictures(run))
+    if not told_apart:
+        network.logit_of = None
+    one = maps.grad_cam(network)
+    shown, traced = one.show(images).numpy(), tf.function(one.show)(images).numpy()
+    assert shown.max() > 0
+    of = tf.function(lambda k: maps.of_target(one, images, network.features(images), k))
+    for k in range(3):
+        expected = by_gradient(network, images, k)
+        for found in (shown[..., k], traced[..., k], of(tf.constant(k)).numpy()):
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", [{}, {"pooled_share": 0.25}, {"pooling_sharpness": 3.0}])
+def test_the_closed_form_is_that_of_the_gradient_however_a_linear_unit_is_pooled(pooling):
+    run = looked_at.run(images=3, system="plain", **pooling)
+    images, closed = tf.constant(looked_at.pictures(run)), run.network.maps["grad_cam"]
+    shown = closed.show(images).numpy() / 64  # positions
+    for k in range(3):
+        expected = by_gradient(run.network, images, k)
+        np.testing.assert_allclose(shown[..., k], expected, rtol=1e-4, atol=1e-6)
+        one = maps.of_target(closed, images, run.network.features(images), tf.constant(k))
+        np.testing.assert_allclose(one.numpy() / 64, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_closed_form_of_the_multi_label_head_is_that_of_the_gradient():
+    run = looked_at.run(images=2, attribute_heads=False)  # then that head answers
+    images = tf.constant(looked_at.pictures(run))
+    shown = run.network.maps["grad_cam"].show(images).numpy() / 64
+    for k in range(3):
+        np.testing.assert_allclose(shown[..., k], by_gradient(run.network, images, k), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "model", [{}, {"masks": "common"}, {"masks": "none"}, {"pooled_share": 0.3}, {"pooling_sharpness": 2.0}]
+)
+def test_one_target_alone_is_one_of_all(model):
+    run = looked_at.run(images=3, **model)
+    network, images = run.network, tf.constant(looked_at.pictures(run))
+    features = network.features(images)
+    own = network.maps["contributions"]
+    one = tf.function(lambda k: (network.logit(images, features, k), own.of(images, features, k)))
+    for k in range(3):
+        logit, shown = one(tf.constant(k))
+        np.testing.assert_allclose(logit, network.logits(images)[:, k], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(shown, own.show(images)[..., k], rtol=1e-4, atol=1e-5)
+
+
+def test_one_map_serves_all_targets():
+    one = Map("one", "", False, lambda images: images[..., :1])
+    images = tf.constant(np.random.default_rng(0).random((2, 4, 4, 3), np.float32))
+    for k in range(3):
+        np.testing.assert_array_equal(maps.of_target(one, images, None, k), images[..., 0])
+
+
+def test_another_grid():
+    values = np.arange(16, dtype=np.float32).reshape(1, 4, 4)
+    assert maps.on_grid(values, (4, 4)).shape == (1, 4, 4)
+    np.testing.assert_array_equal(maps.on_grid(values, (4, 4)), values)
+    np.testing.assert_allclose(maps.on_grid(np.full((2, 3, 3), 5.0), (8, 8)), 5)
+    up = np.asarray(maps.on_grid(np.array([[[0.0, 4.0]]]), (1, 4)))  # centres at 1/4 and 3/4; a fourth at 1/8, 3/8, ...
+    np.testing.assert_allclose(up[0, 0], [0, 1, 3, 4])
+    down = np.asarray(maps.on_grid(values, (2, 2)))[0]
+    assert down.mean() == pytest.approx(values.mean())
+    assert (np.diff(down, axis=0) > 0).all()
+
+
+def test_what_speaks_for_an_answer():
+    signed, unsigned = Map("s", "", True, None), Map("u", "", False, None)
+    values = np.array([3.0, -2.0, -5.0, 4.0]).reshape(1, 2, 1, 2)  # of two targets: (3, -5) and (-2, 4)
+    answers = np.array([[True, False]])
+    np.testing.assert_array_equal(np.asarray(maps.evidence(signed, values, answers))[0, :, 0], [[3, 2], [0, 0]])
+    np.testing.assert_array_equal(np.asarray(maps.evidence(unsigned, abs(values), answers))[0, :, 0], [[3, 0], [5, 0]])
+    assert [maps.speaks(signed, answer) for answer in answers[0]] == ["speaks for yes", "speaks for no"]
+    assert [maps.speaks(unsigned, answer) for answer in answers[0]] == ["speaks for yes", None]
+    shared = np.asarray(maps.evidence(signed, values[..., :1], answers))[0, :, 0]  # one map for both: (3, -5)
+    np.testing.assert_array_equal(shared, [[3, 0], [0, 5]])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"system": "attention_branch"},
+        {"system": "attention_branch", "perception": "stage", "dilations": (1, 1)},
+        {"perception": "stage", "dilations": (1, 1), "multi_label_head": False, "reconstructor": False},
+    ],
+)
+def test_maps_and_logits_of_one_target_in_other_systems(model):
+    run = looked_at.run(images=2, **model)
+    network, images = run.network, tf.constant(looked_at.pictures(run))
+    features = network.features(images)
+
+    @tf.function
+    def one(k):
+        shown = [maps.of_target(one, images, features, k) for one in network.maps.values()]
+        return network.logit(images, features, k), shown
+
+    everything = [np.asarray(one.show(images)) for one in network.maps.values()]
+    for k in range(3):
+        logit, shown = one(tf.constant(k))
+        np.testing.assert_allclose(logit, network.logits(images)[:, k], rtol=1e-3, atol=1e-4)
+        for found, expected in zip(shown, everything, strict=True):
+            assert found.dtype == tf.float32
+            np.testing.assert_allclose(found, expected[..., k], rtol=1e-3, atol=1e-4)
