@@ -62,7 +62,8 @@ def _run(config, directory, strategy):
         class_weights = balanced_class_weights(source.targets, train.rates)
     with strategy.scope():
         network = systems.attach(config, source.targets, systems.build(config, source.targets))
-        config.model.load_weights(network.model)
+        if not directory.last_checkpoint.exists():  # which holds them, and the file may be gone by then
+            config.model.load_weights(network.model)
         network.model.compile(
             optimizer=make_optimizer(config.training, len(train) // config.training.batch_size),
             **network.losses(class_weights),

@@ -142,3 +142,18 @@ def test_the_first_start_is_kept(stopped):
     environments = [environment for _, environment in stopped]
     assert len({environment["start"] for environment in environments}) == 1
     assert environments[-1]["end"] > environments[-1]["start"]
+
+
+def test_weights_of_a_file_are_needed_once(tiny, tmp_path):
+    """A run that has a checkpoint carries on without the file that its backbone began from."""
+    file = tmp_path / "begun.weights.h5"
+    keras.applications.MobileNet(include_top=False, weights=None, input_shape=(224, 224, 3)).save_weights(file)
+    config = tmp_path / "application.yaml"
+    backbone = f"  backbone: {{kind: applications, network: MobileNet, stage: conv_pw_3_relu, weights: {file}}}\n"
+    config.write_text(tiny.read_text().replace("  front_end: [4, 4]\n  dilations: [1]\n", backbone))
+    arguments = [config, "--run", tmp_path / "run"]
+    program = [Path(__file__).with_name("stopped_fit.py"), "in_a_step", "SIGKILL"]
+    assert fit(program, *arguments).returncode == -signal.SIGKILL
+    file.unlink()
+    done = fit(["-m", "mam_keras.fit"], *arguments)
+    assert done.returncode == 0, done.stderr
