@@ -21,13 +21,22 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def real_faces() -> Path:
-    """The folder of real CelebA images in the official layout, beside the repository."""
-    folder = Path(__file__).parents[2] / "shared" / "celeba"
-    if not folder.is_dir():
-        reason = "real faces are missing: expected CelebA's official layout in ../shared/celeba"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+def shared():
+    """shared(name) -> this folder of ../shared; where it is missing a failure in CI, and a skip for a stranger."""
+
+    def folder(name):
+        path = Path(__file__).parents[2] / "shared" / name
+        if not path.is_dir():
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"expected a folder ../shared/{name}")
+        return path
+
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_faces(shared) -> Path:
+    """The folder of real CelebA images in the official layout."""
+    return shared("celeba")
 
 
 @pytest.fixture(scope="session")

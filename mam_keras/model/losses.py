@@ -13,8 +13,18 @@ class _Loss(keras.losses.Loss):
         return ops.mean(self.call(expected, outputs))
 
 
+class _Crossentropy(_Loss):
+    def __init__(self, class_weights=None, from_logits=False, **kwargs):
+        super().__init__(**kwargs)
+        self.class_weights = class_weights
+        self.from_logits = from_logits
+
+    def get_config(self):
+        return super().get_config() | {"class_weights": self.class_weights, "from_logits": self.from_logits}
+
+
 @keras.saving.register_keras_serializable("mam_keras")
-class SummedCrossentropy(_Loss):
+class SummedCrossentropy(_Crossentropy):
     """Binary cross-entropy **summed** over attributes, mean over the batch (1904.13078, equations 1 and 3).
 
         L = 1/N sum_i sum_k [label known] u^k_{y} [ -y log p - (1 - y) log(1 - p) ]
@@ -27,11 +37,6 @@ class SummedCrossentropy(_Loss):
             logits beneath them, which lose no precision near 0 and 1.
     """
 
-    def __init__(self, class_weights=None, from_logits=False, name="summed_crossentropy", **kwargs):
-        super().__init__(name=name, **kwargs)
-        self.class_weights = class_weights
-        self.from_logits = from_logits
-
     def call(self, labels, predictions):
         labels, predictions = ops.cast(labels, "float32"), ops.cast(predictions, "float32")
         unknown = ops.isnan(labels)
@@ -42,12 +47,9 @@ class SummedCrossentropy(_Loss):
             losses = losses * (labels * weights[:, 1] + (1.0 - labels) * weights[:, 0])
         return ops.sum(ops.where(unknown, 0.0, losses), axis=-1)
 
-    def get_config(self):
-        return super().get_config() | {"class_weights": self.class_weights, "from_logits": self.from_logits}
-
 
 @keras.saving.register_keras_serializable("mam_keras")
-class ClassCrossentropy(_Loss):
+class ClassCrossentropy(_Crossentropy):
     """Cross-entropy of exclusive classes, mean over the batch; images of unknown class count in N alone.
 
         L = 1/N sum_i [class known] u_{y_i} [ -log p_{i, y_i} ]
@@ -59,11 +61,6 @@ class ClassCrossentropy(_Loss):
         from_logits: as in `SummedCrossentropy`.
     """
 
-    def __init__(self, class_weights=None, from_logits=False, name="class_crossentropy", **kwargs):
-        super().__init__(name=name, **kwargs)
-        self.class_weights = class_weights
-        self.from_logits = from_logits
-
     def call(self, labels, predictions):
         labels, predictions = ops.cast(labels, "float32"), ops.cast(predictions, "float32")
         labels = ops.where(ops.isnan(labels), 0.0, labels)
@@ -71,9 +68,6 @@ class ClassCrossentropy(_Loss):
         if self.class_weights is not None:
             losses = losses * ops.sum(labels * ops.convert_to_tensor(self.class_weights, "float32"), axis=-1)
         return ops.where(ops.sum(labels, axis=-1) > 0, losses, 0.0)
-
-    def get_config(self):
-        return super().get_config() | {"class_weights": self.class_weights, "from_logits": self.from_logits}
 
 
 def classification(targets, class_weights=None, from_logits=False):

@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mam_keras.settings import NonNegative, Positive
-from mam_keras.systems.system import Branch, CommonLoss, OnBackbone, Paper, Weighing, pooled
+from mam_keras.settings import NonNegative
+from mam_keras.systems.system import Branch, CommonLoss, Paper, Pooled, Weighing
 
 HEADS = {"per_feature": "PerFeatureMaskedHeads", "common": "CommonMaskedHeads", "none": "PlainHeads"}
 # Names of layers that hold the outputs' names off: those of `Network.outputs`, and the model's own inputs and outputs
@@ -21,7 +21,7 @@ _OUTPUTS = {
 _TAKEN = {*_OUTPUTS.values(), "image", "multi_label"}
 
 
-class Settings(OnBackbone):
+class Settings(Pooled):
     """The network of 1904.13078, figure 2."""
 
     TITLE: ClassVar[str] = "masked heads (Kimura & Tanaka 2019)"
@@ -44,8 +44,6 @@ class Settings(OnBackbone):
     masks: Literal["per_feature", "common", "none"] = "per_feature"
     mask_offset: Literal[0, 1] = 1  # T(M) = mask_offset + M while training; the papers: 1
     mask_bias: Annotated[float, Field(allow_inf_nan=False)] = 0.0  # of masks' logits at the start; 0: M = 0.5
-    pooled_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of positions, highest first, a logit averages
-    pooling_sharpness: Positive | None = None  # r of log-sum-exp over these positions; null: their mean
     perception: Literal["linear", "stage"] = "linear"  # what masked features go through: a linear unit; a stage first
     attribute_heads: bool = True
     multi_label_head: bool = True
@@ -79,7 +77,7 @@ class Settings(OnBackbone):
             weights = "mask M in [0, 1]", shape, "1 + M" if self.mask_offset else "M"
             title = "a mask of its own" if own else "one map for all channels"
             words = f"K attribute heads, each of which multiplies the features with {title}, {shape}"
-        does = pooled(self.pooled_share, self.pooling_sharpness), f"linear {self.channels} to 1"
+        does = self.pooling, f"linear {self.channels} to 1"
         if self.staged:
             does = "last stage, mean", "linear to 1"
         return Weighing("attribute heads, K times", True, weights, does, "one probability", words)

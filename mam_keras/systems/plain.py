@@ -1,15 +1,12 @@
 """Pooled features and one linear unit for each target: the control for every other system. Its map is CAM."""
 
 import functools
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field
-
-from mam_keras.settings import Positive
-from mam_keras.systems.system import Branch, CommonLoss, OnBackbone, Paper, pooled
+from mam_keras.systems.system import Branch, CommonLoss, Paper, Pooled
 
 
-class Settings(OnBackbone):
+class Settings(Pooled):
     """A backbone, pooling and a linear unit (CAM: Zhou et al. 2016)."""
 
     TITLE: ClassVar[str] = "pooled features and a linear unit"
@@ -23,11 +20,9 @@ class Settings(OnBackbone):
     )
 
     system: Literal["plain"]
-    pooled_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of positions, highest first, a logit averages
-    pooling_sharpness: Positive | None = None  # r of log-sum-exp over these positions; null: their mean
 
     def branches(self, image_size):
-        does = f"{pooled(self.pooled_share, self.pooling_sharpness)}, linear {self.channels} to K"
+        does = f"{self.pooling}, linear {self.channels} to K"
         return (Branch("classifier", does, "K probabilities", "pooled features and a linear unit for each target"),)
 
 

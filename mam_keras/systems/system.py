@@ -1,11 +1,11 @@
 """The settings that every system has. Knows none of them."""
 
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from mam_keras.model.backbones import BACKBONES, Stage, layers_of, stages
-from mam_keras.settings import Count, NonNegative, Section, Text, one_of
+from mam_keras.settings import Count, NonNegative, Positive, Section, Text, one_of
 
 
 class Branch(NamedTuple):
@@ -60,11 +60,6 @@ class Drawing(NamedTuple):
     lines: tuple[str, ...]
     features: str
     branches: tuple[Branch | Weighing, ...]
-
-
-def pooled(share: float, sharpness: float | None) -> str:
-    """Pooling in a few words (`model.pooling.PooledLogits`)."""
-    return ("mean" if sharpness is None else "soft max") + ("" if share == 1 else f", top {100 * share:g} %")
 
 
 class Paper(NamedTuple):
@@ -158,6 +153,19 @@ class OnBackbone(System):
 
     def frozen(self, model, epoch):
         return layers_of(model) if epoch < self.backbone.freeze_epochs else []
+
+
+class Pooled(OnBackbone):
+    """Its scores at the positions are pooled to logits (`model.pooling.PooledLogits`)."""
+
+    pooled_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of positions, highest first, a logit averages
+    pooling_sharpness: Positive | None = None  # r of log-sum-exp over these positions; null: their mean
+
+    @property
+    def pooling(self) -> str:
+        """In a few words."""
+        mean = "mean" if self.pooling_sharpness is None else "soft max"
+        return mean if self.pooled_share == 1 else f"{mean}, top {100 * self.pooled_share:g} %"
 
 
 class CommonLoss(Section):

@@ -50,19 +50,24 @@ def random_run(groups=None, heads=("attributes", "multi_label")):
 # --- accuracy ---
 
 
+def of_scikit_learn(label, probability):
+    answer = probability >= 0.5
+    accuracy_score = sklearn_metrics.accuracy_score(label, answer)
+    return {
+        "accuracy": accuracy_score,
+        "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(label, answer),
+        "average_precision": sklearn_metrics.average_precision_score(label, probability),
+        "f1": sklearn_metrics.f1_score(label, answer),
+        "gain": accuracy_score - (1 - label.mean()),
+    }
+
+
 def test_every_metric_agrees_with_scikit_learn_and_the_gain_is_over_the_majority_class():
     run = random_run()
     found = accuracy.compute(run, "test")
     for head, probabilities in run.predictions("test").probabilities.items():
         for k in range(3):
-            label, probability = run.predictions("test").labels[:, k], probabilities[:, k]
-            expected = {
-                "accuracy": sklearn_metrics.accuracy_score(label, probability >= 0.5),
-                "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(label, probability >= 0.5),
-                "average_precision": sklearn_metrics.average_precision_score(label, probability),
-                "f1": sklearn_metrics.f1_score(label, probability >= 0.5),
-                "gain": sklearn_metrics.accuracy_score(label, probability >= 0.5) - (1 - label.mean()),
-            }
+            expected = of_scikit_learn(run.predictions("test").labels[:, k], probabilities[:, k])
             assert {m: found.arrays[f"{head}.{m}"][k, 0] for m in expected} == pytest.approx(expected, abs=1e-12)
         assert found.arrays[f"{head}.f1.mean"][0] == pytest.approx(found.arrays[f"{head}.f1"][:, 0].mean())
 
@@ -101,14 +106,7 @@ def test_metrics_of_the_labels_that_are_known_agree_with_scikit_learn():
     assert found.values["unknown"] == (~answers.known).sum(axis=0).tolist()
     for k in range(3):
         rows = answers.known[:, k]
-        label, probability = answers.labels[rows, k], answers.probabilities["attributes"][rows, k]
-        expected = {
-            "accuracy": sklearn_metrics.accuracy_score(label, probability >= 0.5),
-            "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(label, probability >= 0.5),
-            "average_precision": sklearn_metrics.average_precision_score(label, probability),
-            "f1": sklearn_metrics.f1_score(label, probability >= 0.5),
-            "gain": sklearn_metrics.accuracy_score(label, probability >= 0.5) - (1 - label.mean()),
-        }
+        expected = of_scikit_learn(answers.labels[rows, k], answers.probabilities["attributes"][rows, k])
         assert {m: found.arrays[f"attributes.{m}"][k, 0] for m in expected} == pytest.approx(expected, abs=1e-12)
 
 

@@ -1,7 +1,6 @@
 """A folder for each class: what is read, how splits are drawn, and what is refused in which words."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,12 +147,8 @@ def test_shares_must_add_up():
         settings("x", shares=(0.5, 0.1, 0.1)).require_possible()
 
 
-def test_cifar10():
-    """The real folders, where they are."""
-    folder = Path(__file__).parents[3] / "shared" / "cifar10"
-    if not folder.is_dir():
-        pytest.skip("CIFAR-10 is missing: expected it in ../shared/cifar10")
-    source = data.load(settings(folder))
+def test_cifar10(shared):
+    source = data.load(settings(shared("cifar10")))
     assert source.attributes[:3] == ("airplane", "automobile", "bird")
     sizes = {name: len(split) for name, split in source.splits.items()}
     assert sizes["train"] + sizes["validation"] == 12000

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -95,10 +94,8 @@ def test_the_printed_average_does_not_follow_from_the_printed_rows():
     np.testing.assert_allclose(means[1:], quoted.PRINTED_AVERAGE[1:], atol=0.5)  # printed without decimals
 
 
-def test_quoted_rows_are_those_of_both_papers():
-    papers = Path(__file__).parents[3] / "shared" / "papers"
-    if not papers.is_dir():
-        pytest.skip("the papers are not beside the repository")
+def test_quoted_rows_are_those_of_both_papers(shared):
+    papers = shared("papers")
     for file, divider in (
         ("multi-channel-attentional-sub-networks.1904.13078.txt", "\t"),
         ("intentional-attention-mask-transformation.1905.02719.txt", "|"),

@@ -12,6 +12,7 @@ A system may cut a backbone before its last stage: the trunk gives the features 
 own, which a branch can copy and attributes can share.
 """
 
+from abc import abstractmethod
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
@@ -38,9 +39,9 @@ class Backbone(Section):
         """Side of the feature map before the last stage."""
         return image_size // stages(self, trunk=True)[-1].stride
 
+    @abstractmethod
     def describe(self) -> str:
         """It in a few words, for the head of a page."""
-        raise NotImplementedError
 
     def lines(self) -> tuple[str, ...]:
         """It in a few short lines, for a drawing."""
