@@ -107,7 +107,6 @@ def _unknown(run):
 
 def _analysed(run):
     analysis = run.config.analysis
-    return (
-        f"the {analysis.split} split; {count(len(analysis.pairs), 'pair')} (a, b) beside the identity; "
-        f"{count(analysis.resamples, 'bootstrap resample')}"
-    )
+    pairs = f"{count(len(analysis.pairs), 'pair')} (a, b) beside the identity; "
+    pairs = pairs if "transformation" in run.results else ""
+    return f"the {analysis.split} split; {pairs}{count(analysis.resamples, 'bootstrap resample')}"

@@ -27,12 +27,22 @@ def target(exclusive: bool) -> str:
 
 def head(name: str, exclusive: bool = False) -> str:
     """How a sentence calls a head."""
-    return "classifier" if exclusive and name == "attributes" else predictions.title(name)
+    return predictions.title(name, exclusive)
 
 
 def verb(subject: str, plural: str = "are", singular: str = "is") -> str:
     """The form that goes with a subject: heads are, a head is."""
     return plural if subject.endswith("s") else singular
+
+
+def begun(text: str) -> str:
+    """As a sentence begins: "Grad-CAM" stays as it is, which `str.capitalize` would spoil."""
+    return text[:1].upper() + text[1:]
+
+
+def judged(difference: Estimate) -> str:
+    """What is to be said behind a difference that is none for sure; "" behind others."""
+    return "" if difference.measurable else ", no difference that these images could show"
 
 
 def unknown(counts: list[int], images: int, exclusive: bool) -> str:

@@ -9,8 +9,6 @@ from mam_keras.analysis import noise
 from mam_keras.analysis.corruptions import corrupt
 from mam_keras.analysis.trained_run import TrainedRun
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 
 def run_with(path, sigmas):
     return TrainedRun(path, [f"analysis.sigmas={sigmas}", "analysis.resamples=30"])

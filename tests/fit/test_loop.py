@@ -21,7 +21,6 @@ from mam_keras.run_directory import RunDirectory
 from tests.model.examples import network_of
 
 # Keras's callbacks read the learning rate in a way that NumPy 2 warns of
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 ATTRIBUTES = ("top", "middle", "bottom")
 LIGHT = ("model.reconstructor=false", "model.multi_label_head=false", "training.xla='off'")

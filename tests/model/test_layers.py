@@ -1,14 +1,11 @@
 """What is expected of every layer alike."""
 
-import pytest
-
 from mam_keras.model.masks import CommonMaskedHeads, PerFeatureMaskedHeads, PlainHeads
 from mam_keras.model.pooling import Column, PooledLogits
 from mam_keras.model.transformation import FAMILIES, Family
 from tests.model.layer_checks import run_layer_test
 
 # Keras's saving on NumPy 2
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 
 def test_per_feature_masked_heads(tmp_path, monkeypatch):

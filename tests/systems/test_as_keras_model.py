@@ -15,8 +15,6 @@ from mam_keras.fit.optimizer import make_optimizer
 from mam_keras.model.network import Batch
 from tests.model.examples import network_of, random_images, small_config
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 ROOT = Path(__file__).parents[2]
 ATTRIBUTES = ["Smiling", "Bald"]
 IMAGES = random_images(8, 8, 8, 3)

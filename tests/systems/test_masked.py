@@ -153,7 +153,6 @@ def test_names_become_different_identifiers():
     assert output_names(["x", "x", "x_2", "x"]) == ["x", "x_2", "x_2_2", "x_3"]
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 def test_a_model_with_difficult_names_trains_saves_and_loads(tmp_path):
     network = network_of(small_config(model={"dilations": [1], "masks": "none"}), DIFFICULT)
     model = network.model

@@ -16,9 +16,6 @@ from mam_keras.report.run import run as report
 from mam_keras.run_directory import RunDirectory
 from mam_keras.systems import SYSTEMS
 
-# Keras's way of saving, as NumPy 2 sees it
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 ROOT = Path(__file__).parents[2]
 LINES = 60  # of a system in one file
 

@@ -95,11 +95,10 @@ def _heads_compared(result):
     metric = compared(values["exclusive"])[0]
     first, other = (wording.head(head, values["exclusive"]) for head in values["heads"][:2])
     difference = Estimate.of(arrays[f"difference.{metric}.mean"])
-    judged = "" if difference.measurable else ", no difference that these images could show"
     its = arrays[f"{values['heads'][1]}.{metric}.mean"][0]
     return (
         f"The {other} {wording.verb(other)} right in {100 * its:.1f} %; "
-        f"{first} minus {other}: {wording.points(difference, 2)}{judged}.",
+        f"{first} minus {other}: {wording.points(difference, 2)}{wording.judged(difference)}.",
     )
 
 
@@ -124,8 +123,8 @@ def _means(result):
         note += f" Differences are paired: {titles[0]} minus {titles[1]} on the same resampled images."
     return Table(
         "accuracy-means",
-        f"{'Both heads' if len(heads) > 1 else titles[0].capitalize()} on {wording.count(values['images'], 'image')}, "
-        "with 95 % intervals.",
+        f"{'Both heads' if len(heads) > 1 else wording.begun(titles[0])} on "
+        f"{wording.count(values['images'], 'image')}, with 95 % intervals.",
         tuple(columns),
         tuple(rows),
         note,

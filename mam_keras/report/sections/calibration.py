@@ -79,7 +79,7 @@ def _in_words(result, head):
     bins, exclusive = result.arrays[f"{head}.{_answers(result)}pooled"], result.values["exclusive"]
     worst = bins[np.nanargmax(np.abs(bins[:, 2] - bins[:, 1]))]
     return (
-        f"{wording.head(head, exclusive).capitalize()}: furthest from the diagonal where it says "
+        f"{wording.begun(wording.head(head, exclusive))}: furthest from the diagonal where it says "
         f"{100 * worst[1]:.0f} %; there {100 * worst[2]:.0f} % {'are right' if exclusive else 'have the attribute'}."
     )
 

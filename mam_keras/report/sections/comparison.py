@@ -57,12 +57,11 @@ def _summary(run, compared):
         values, arrays = other.results["comparison"].values, other.results["comparison"].arrays
         right = arrays[f"{metrics(values['exclusive'])[0]}.mean"]
         difference = Estimate.of(right[2])
-        judged = "" if difference.measurable else ", no difference that these images could show"
         yield (
             f"{other.name} is right in {100 * right[1][0]:.1f} % where {run.name} is right in "
             f"{100 * right[0][0]:.1f} % ({wording.count(values['images'], 'shared image')}, "
             f"{wording.count(len(values['attributes']), wording.target(values['exclusive']))}): "
-            f"{wording.points(difference, 2)}{judged}."
+            f"{wording.points(difference, 2)}{wording.judged(difference)}."
         )
 
 

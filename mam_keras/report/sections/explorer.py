@@ -79,8 +79,8 @@ def _explorer(found):
         "explorer-images",
         tuple(values["attributes"]),
         values["exclusive"],
-        tuple(_begun(wording.head(head, values["exclusive"])) for head in values["heads"]),
-        tuple(ShownMap(_begun(one["title"]), one["note"], one["signed"], size) for one, size in maps),
+        tuple(wording.begun(wording.head(head, values["exclusive"])) for head in values["heads"]),
+        tuple(ShownMap(wording.begun(one["title"]), one["note"], one["signed"], size) for one, size in maps),
         tuple(_named(pair, values["pairs"][0]) for pair in values["pairs"]),
         arrays["masks"].shape[-2:] if "masks" in arrays else (1, 1),
         tuple((titles[name], tuple(_looks(result, most))) for name, result in found.items()),
@@ -96,10 +96,6 @@ def _drawn(result):
 def _bytes(result):
     """Of an image's maps and masks."""
     return sum(array[0].nbytes for array in _drawn(result))
-
-
-def _begun(text):
-    return text[0].upper() + text[1:]
 
 
 def _named(pair, identity):

@@ -20,25 +20,26 @@ _BETTER = {"deletion": -1, "insertion": 1}  # the sign of a better area
 def section(run, others):
     """From the analyses `faithfulness` and `deletion`; `others` are not shown."""
     found = run.results["faithfulness"]
+    noun = wording.target(run.targets.exclusive)
     reported = np.flatnonzero(~np.isnan(found.arrays["logit"]))
     if len(reported):
-        parts = [_dots(found, reported), _means(found, reported), _table(found, reported)]
+        parts = [_dots(found, reported, noun), _means(found, reported, noun), _table(found, reported, noun)]
         summary = [*_summary(found)]
     else:
-        parts, summary = [Missing(f"No attribute has {LEAST} true positives.")], []
+        parts, summary = [Missing(f"No {noun} has {LEAST} true positives.")], []
     if "deletion" in run.results:
-        ordered = _Ordered(run.results["deletion"])
+        ordered = _Ordered(run.results["deletion"], noun)
         parts += [notes(ordered.maps), *_ordered(ordered)]
         summary += _ordered_summary(ordered) if len(ordered.reported) else []
     else:
         parts.append(Missing(f"No deletion and insertion: {run.missing.get('deletion', 'not computed')}."))
-    return Section("faithfulness", TITLE, "", _reading(found), tuple(parts), tuple(summary))
+    return Section("faithfulness", TITLE, "", _reading(found, noun), tuple(parts), tuple(summary))
 
 
-def _reading(found):
+def _reading(found, noun):
     (blocks, positions), channels = found.values["positions"], found.values["channels"]
     text = (
-        f"What an attribute's logit loses on its first {MOST} true positives when a part is taken away. Covered: "
+        f"What each {noun}'s logit loses on its first {MOST} true positives when a part is taken away. Covered: "
         f"{blocks} of the {positions} blocks of the image get the image's mean colour: those where the network's own "
         f"map ({found.values['map']['title']}) is highest, random ones, or those nearest the middle. "
     )
@@ -112,7 +113,7 @@ def _losses(found):
         yield "channels", REMOVED, "channels removed"
 
 
-def _dots(found, reported):
+def _dots(found, reported, noun):
     covering, losses = found.arrays["covering"], list(_losses(found))
     order = reported[np.argsort(covering[reported, 0, 0])]
     canvas, axes = figures.canvas(7.2, 1.1 + 0.17 * len(order), ncols=len(losses), sharey=True, squeeze=False)
@@ -134,14 +135,14 @@ def _dots(found, reported):
     return Figure(
         "faithfulness-attributes",
         figures.svg(canvas, "faithfulness-attributes"),
-        "What each attribute's logit loses, with 95 % intervals.",
-        f"{len(order)} attributes; covering the map's highest blocks costs from {covering[order[0], 0, 0]:.2f} "
-        f"({found.values['attributes'][order[0]]}) to {covering[order[-1], 0, 0]:.2f} "
+        f"What the logit of each {noun} loses, with 95 % intervals.",
+        f"{wording.count(len(order), noun)}; covering the map's highest blocks costs from "
+        f"{covering[order[0], 0, 0]:.2f} ({found.values['attributes'][order[0]]}) to {covering[order[-1], 0, 0]:.2f} "
         f"({found.values['attributes'][order[-1]]}).",
     )
 
 
-def _means(found, reported):
+def _means(found, reported, noun):
     rows = []
     for loss, methods, what in _losses(found):
         for method in methods:
@@ -157,13 +158,13 @@ def _means(found, reported):
         Column("no longer found", "percent"),
     )
     note = "Differences are paired: the same images in every resample. One training run is one seed."
-    caption = f"Means over {wording.count(len(reported), 'attribute')}, with 95 % intervals."
+    caption = f"Means over {wording.count(len(reported), noun)}, with 95 % intervals."
     return Table("faithfulness-means", caption, columns, tuple(rows), note)
 
 
-def _table(found, reported):
+def _table(found, reported, noun):
     arrays, (_, *removed) = found.arrays, _losses(found)
-    columns = [Column("attribute"), Column("images", "integer"), Column("logit", "number", 2)]
+    columns = [Column(noun), Column("images", "integer"), Column("logit", "number", 2)]
     columns += [Column(f"covered: {_NAMES[method]}", "number", 2) for method in COVERED]
     columns += [Column(f"no longer found: {_NAMES[method]}", "percent", 0) for method in COVERED]
     columns += [Column(f"removed: {_NAMES[method]}", "number", 2) for _, methods, _ in removed for method in methods]
@@ -174,11 +175,11 @@ def _table(found, reported):
         row += [float(value) for value in arrays["missed"][k, :, 0]]
         row += [Estimate.of(numbers) for name, _, _ in removed for numbers in arrays[name][k]]
         rows.append(tuple(row))
-    caption = "Every attribute: the mean logit of its true positives and what it loses."
+    caption = f"Every {noun}: the mean logit of its true positives and what it loses."
     note = (
-        "Negative: the logit rises. Important channels speak for an attribute or against it."
+        f"Negative: the logit rises. Important channels speak for the {noun} or against it."
         if removed
-        else ("Negative: the logit rises.")
+        else "Negative: the logit rises."
     )
     return Table("faithfulness", caption, tuple(columns), tuple(rows), note)
 
@@ -187,12 +188,14 @@ class _Ordered:
     """The result of deletion and insertion, by names.
 
     Attributes:
-        reported: indices of the attributes with enough true positives.
+        noun: what one of the targets is called.
+        reported: indices of the targets with enough true positives.
         methods: M of them, the network's own map first.
         controls: those that are no map of the trained network.
     """
 
-    def __init__(self, found):
+    def __init__(self, found, noun):
+        self.noun = noun
         self.values, self.arrays, self.maps = found.values, found.arrays, found.values["maps"]
         self.attributes, self.methods = found.values["attributes"], found.values["methods"]
         self.reported = np.flatnonzero(~np.isnan(found.arrays["deletion"][:, 0, 0]))
@@ -219,16 +222,17 @@ class _Ordered:
 
 def _ordered(view):
     yield Paragraph(
-        f"Deletion and insertion (Petsiuk et al. 2018), on the first {deletion.MOST} true positives of each attribute: "
-        f"the {' x '.join(map(str, view.values['grid']))} blocks of the image get its mean colour one after the other, "
+        f"Deletion and insertion (Petsiuk et al. 2018), on the first {deletion.MOST} true positives of each "
+        f"{view.noun}: the {' x '.join(map(str, view.values['grid']))} blocks of the image get its mean colour one "
+        "after the other, "
         f"those first where a map is highest, in {len(view.arrays['share']) - 1} steps; or they come back onto an "
-        "image of that colour in the same order. The area under the attribute's probability, from nothing to all of "
+        "image of that colour in the same order. The area under the probability, from nothing to all of "
         "the image: low is better for deletion, high for insertion. All maps are brought to the own map's blocks. "
         "Controls: the own map of a network with random weights, a random order, and the blocks nearest the middle "
         "first. Covered images are unlike any that were trained on: compare methods, not areas of different networks."
     )
     if not len(view.reported):
-        yield Missing(f"No attribute has {LEAST} true positives among those.")
+        yield Missing(f"No {view.noun} has {LEAST} true positives among those.")
         return
     yield _curves(view)
     yield _areas(view)
@@ -257,7 +261,7 @@ def _ordered_summary(view):
         won = {k: view.winners(measure, k) for k in view.reported}
         won = {view.attributes[k]: methods for k, methods in won.items() if methods}
         names = ", ".join(f"{name} ({', '.join(map(view.title, methods))})" for name, methods in won.items())
-        of = wording.count(len(view.reported), "attribute")
+        of = wording.count(len(view.reported), view.noun)
         yield (
             f"A control is measurably better than {own} by {measure} for {len(won)} of {of}: {names}."
             if won
@@ -288,7 +292,7 @@ def _curves(view):
     return Figure(
         "faithfulness-curves",
         figures.svg(canvas, "faithfulness-curves"),
-        f"Mean probability over {wording.count(len(view.reported), 'attribute')} while blocks go and while they come "
+        f"Mean probability over {wording.count(len(view.reported), view.noun)} while blocks go and while they come "
         "back, in the order of each map (solid) and control (dotted).",
         f"Areas under the curves: {words}.",
     )
@@ -307,13 +311,13 @@ def _areas(view):
     for measure in _BETTER:
         columns += [Column(f"{measure}: area", "number", 3), Column(f"{measure}: own map better by", "number", 3)]
     columns += [Column(f"{measure}: area of the logit", "number", 2) for measure in _BETTER]
-    caption = f"Areas: means over {wording.count(len(view.reported), 'attribute')}, with 95 % intervals."
+    caption = f"Areas: means over {wording.count(len(view.reported), view.noun)}, with 95 % intervals."
     note = "Differences are paired: the same images in every resample. One training run is one seed."
     return Table("faithfulness-areas", caption, tuple(columns), tuple(rows), note)
 
 
 def _areas_table(view):
-    columns = [Column("attribute"), Column("images", "integer")]
+    columns = [Column(view.noun), Column("images", "integer")]
     for measure in _BETTER:
         columns += [Column(f"{measure}: {view.title(method)}", "number", 3) for method in view.methods]
         columns.append(Column(f"{measure}: controls that win"))
@@ -325,7 +329,7 @@ def _areas_table(view):
             row += [Estimate.of(first), *(float(numbers[0]) for numbers in rest)]
             row.append(", ".join(map(view.title, view.winners(measure, k))) or "none")
         rows.append(tuple(row))
-    caption = "Deletion and insertion of every attribute."
+    caption = f"Deletion and insertion of every {view.noun}."
     note = (
         "A control wins where the 95 % interval of the paired difference leaves 0 out: of so many intervals some do by "
         "chance."

@@ -42,12 +42,8 @@ def section(run, others):
 
 def notes(maps):
     """What each map of a network is and what it is not, its own first."""
-    told = " ".join(f"{_begun(one['title'])}: {one['note']}" for one in maps.values())
+    told = " ".join(f"{wording.begun(one['title'])}: {one['note']}" for one in maps.values())
     return Paragraph(f"The network's maps, its own first. {told}")
-
-
-def _begun(text):
-    return text[0].upper() + text[1:]
 
 
 def named(method, maps):
@@ -303,7 +299,9 @@ def _pictures(view):
         )
         cells.append(Cell(figures.png(picture, colors=128), name, alternative))
     titles = [one["title"] for one in view.maps.values()]
-    which = f"From left to right {', '.join(titles)}, each" if len(titles) > 1 else f"{_begun(titles[0])} is drawn"
+    which = (
+        f"From left to right {', '.join(titles)}, each" if len(titles) > 1 else f"{wording.begun(titles[0])} is drawn"
+    )
     caption = (
         "Each attribute's first true positive in the order of the split, in grey, a map over it in orange, and the "
         f"edge of the region in blue ({WHERE[view.name]}). {which} relative to its highest value."

@@ -25,7 +25,7 @@ def section(run, others):
     if not history:
         blocks = [Missing("No epoch has been finished yet, so there is no curve to show.")]
         return Section("training", TITLE, answers, reading, tuple(blocks))
-    blocks = [Paragraph(_state(run)), _losses(history), _accuracy(run), _table(run)]
+    blocks = [Paragraph(_state(run)), _losses(run), _accuracy(run), _table(run)]
     if "val_loss" not in history[0]:
         why = "they were trained on (data.train_on_validation)" if run.config.data.train_on_validation else "none"
         blocks.insert(1, Missing(f"There are no curves of validation images: {why}."))
@@ -37,11 +37,17 @@ def _heads(row):
     return [name.removesuffix("_accuracy") for name in row if name.endswith("_accuracy") and name[:4] != "val_"]
 
 
-def _terms(row):
+def _exclusive(run):
+    return run.targets is not None and run.targets.exclusive
+
+
+def _terms(run):
     """{column of the history: what it is}: the loss, and the terms that it is the sum of."""
+    row = run.history[0]
     names = [name.removesuffix("_loss") for name in row if name.endswith("_loss") and name[:4] != "val_"]
     heads = _heads(row)
-    titles = {name: wording.head(name) if name in heads else _TERMS.get(name, name.replace("_", " ")) for name in names}
+    titles = {name: _TERMS.get(name, name.replace("_", " ")) for name in names}
+    titles |= {name: wording.head(name, _exclusive(run)) for name in names if name in heads}
     return {"loss": "all terms together"} | {f"{name}_loss": title for name, title in titles.items()}
 
 
@@ -65,8 +71,8 @@ def _state(run):
     return text
 
 
-def _losses(history):
-    terms = _terms(history[0])
+def _losses(run):
+    history, terms = run.history, _terms(run)
     rows = -(-len(terms) // 2)
     canvas, grid = figures.canvas(6.4, 1.7 * rows + 0.3, nrows=rows, ncols=2, squeeze=False)
     for axes in grid.flat[len(terms) :]:
@@ -87,7 +93,7 @@ def _losses(history):
 
 
 def _accuracy(run):
-    history, exclusive = run.history, run.targets is not None and run.targets.exclusive
+    history, exclusive = run.history, _exclusive(run)
     canvas, (left, right) = figures.canvas(6.4, 2.2, ncols=2)
     heads = {f"{name}_accuracy": wording.head(name, exclusive) for name in _heads(history[0])}
     for (name, title), color in zip(heads.items(), figures.COLORS, strict=False):
@@ -128,7 +134,7 @@ def _table(run):
         (Column("term"), Column("weight"), Column("training", "number", 4), Column("validation", "number", 4)),
         tuple(
             (title, _weight(loss, keys[name]) if name in keys else None, row[name], row.get(f"val_{name}"))
-            for name, title in _terms(row).items()
+            for name, title in _terms(run).items()
         ),
     )
 

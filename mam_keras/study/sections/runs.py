@@ -51,5 +51,4 @@ def _paired(view, group, measure):
     difference = estimate(view.first(group)["difference"].get(measure))
     if difference is None:
         return ""
-    judged = "" if difference.measurable else ", no difference that these images could show"
-    return f": {wording.points(difference, 2)} on the same images{judged}"
+    return f": {wording.points(difference, 2)} on the same images{wording.judged(difference)}"

@@ -4,8 +4,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from mam_keras.analysis.corruptions import CORRUPTIONS
-from mam_keras.predictions import title
-from mam_keras.report import figures
+from mam_keras.report import figures, wording
 from mam_keras.report.blocks import Figure
 
 GUESSING = (
@@ -181,7 +180,7 @@ def _lines(axes, places, view, metric, conditions):
     variants_of = dict(view.kinds)
     if view.chosen and view.pairs:
         variants_of["best"] = view.arrays[f"{metric}.best"]
-    looks = _LINES | {head: (title(head), figures.COLORS[6], ":") for head in view.heads}
+    looks = _LINES | {head: (wording.head(head), figures.COLORS[6], ":") for head in view.heads}
     for key in [key for key in looks if key in variants_of]:
         label, color, dash = looks[key]
         value, *ends = view.curve(metric, variants_of[key], conditions)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mam_keras.analysis.corruptions import CORRUPTIONS
-from mam_keras.predictions import title
+from mam_keras.report import wording
 from mam_keras.statistics import Estimate
 
 METRICS = {
@@ -58,7 +58,7 @@ class View:
         one = self.variants[variant]
         if one["kind"] == "pair":
             return f"({one['a']:g}, {one['b']:g})"
-        return NAMES.get(one["kind"]) or title(one["kind"])
+        return NAMES.get(one["kind"]) or wording.head(one["kind"])
 
     def curve(self, metric, variants, conditions):
         """In percent: value and ends of the interval (3, conditions) of the variant named for every condition."""
