@@ -74,6 +74,7 @@ WRONG = {
     "data.source=celebs": "data.source: expected one of celeba, tfds, table, folders, synthetic_faces",
     "model.system=maskd": "model.system: expected one of masked, attention_branch, plain",
     "model.backbone.kind=dilated": "model.backbone.kind: expected one of dilation, resnet, applications",
+    "model.backbone.dilations=[1]": "model.dilations: expected once, here or in model.backbone. Received: both",
     "model.backbone.dilation=[1]": "model.backbone.dilation: unknown key; did you mean 'dilations'? Received: (1,)",
     "data.image_size=62": "data.image_size: expected a multiple of 4 (model.front_end halves the image 2 times). "
     "Received: 62",

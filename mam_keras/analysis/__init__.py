@@ -52,8 +52,7 @@ def key(run, name, split):
     return {
         "version": asked.VERSION,
         "split": split,
-        "model": digest(run.directory.model),
-        "predictions": digest(run.directory.predictions),
+        **run.digests,
         "data": run.config.data.content(),
         "settings": asked.settings(run.config),
     }

@@ -1,5 +1,6 @@
 """What a network answers for a whole split under a condition, and how noisy its images then seem. Knows no question."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -100,6 +101,10 @@ def _answers_by_batch(network):
     else:
         model, name = network.computing("features"), "features"
         after = network.masks.logits_of_pairs([network.masks.identity])
+
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):  # some backbones' own; the statistics alone are another
+            layer.rate = 0
 
     @tf.function
     def answers(images):

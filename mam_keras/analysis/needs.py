@@ -34,10 +34,6 @@ def _independent(run, split):
     return "the targets exclude each other" if run.targets.exclusive else None
 
 
-def _exclusive(run, split):
-    return None if run.targets.exclusive else "the targets do not exclude each other"
-
-
 def _drawn(run, split):
     if run.config.data.is_drawn:
         return None
@@ -46,12 +42,6 @@ def _drawn(run, split):
 
 def _maps(run, split):
     return None if run.network.maps else "the network has no maps"
-
-
-def _contributions(run, split):
-    if run.network.contributions:
-        return None
-    return "the network's logits are no exact sum over positions and channels of its features"
 
 
 def _masks(run, split):
@@ -68,10 +58,8 @@ NEEDS = {  # cheap ones first: what only the model can tell comes last
     "images": _images,
     "choice": _choice,  # validation images on which something may be chosen or fitted
     "independent": _independent,
-    "exclusive": _exclusive,
     "drawn": _drawn,
     "maps": _maps,
-    "contributions": _contributions,
     "masks": _masks,
     "reconstruction": _reconstruction,
 }

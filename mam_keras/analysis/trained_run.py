@@ -9,6 +9,7 @@ import json
 
 from mam_keras import config as configuration
 from mam_keras import predictions
+from mam_keras.analysis.result import digest
 from mam_keras.data.source import Targets
 from mam_keras.errors import UserError
 from mam_keras.run_directory import RunDirectory
@@ -35,7 +36,7 @@ class TrainedRun:
                     f"Received: {override.split('=')[0]}"
                 )
         self.config = configuration.load(self.directory.config, list(overrides))
-        self._images = {}
+        self._images, self._predictions = {}, {}
 
     @property
     def folder(self):
@@ -113,10 +114,20 @@ class TrainedRun:
         return systems.attach(self.config, self.targets, systems.build(self.config, self.targets))
 
     def predictions(self, split):
-        """`predictions.Predictions` of a split, as `fit` left them; None where there are none.
+        """`predictions.Predictions` of a split, as `fit` left them; None where there are none. Read once.
 
         Raises `UserError` for a damaged file, and for answers to something else than `targets`.
         """
+        if split not in self._predictions:
+            self._predictions[split] = self._read(split)
+        return self._predictions[split]
+
+    @functools.cached_property
+    def digests(self):
+        """Of the model and of the predictions, which every result follows from."""
+        return {name: digest(getattr(self.directory, name)) for name in ("model", "predictions")}
+
+    def _read(self, split):
         found = predictions.read(self.directory.predictions, split)
         if found is None or found.targets is not None:
             return found

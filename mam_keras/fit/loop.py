@@ -117,6 +117,7 @@ class Trainer:
         self.model.stop_training = False
         callbacks.on_train_begin()
         first = self._resume(directory, callbacks)
+        self._freeze(first)  # a frozen backbone keeps its statistics also while the biases are looked for
         if settings.start_at_rates and first == 0:
             start_at_rates(self.network, self._training_batches(train, 0), train.rates, self.strategy)
         for epoch in range(first, settings.epochs):

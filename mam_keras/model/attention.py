@@ -6,9 +6,8 @@ Knows features and the stage that a branch begins with; no backbone, no labels.
 import keras
 from keras import layers, ops
 
+from mam_keras.model.backbones.blocks import batch_statistics
 from mam_keras.model.masks import importances
-
-BATCH_MOMENTUM = 0.95  # as in the dilation network
 
 
 @keras.saving.register_keras_serializable("mam_keras")
@@ -57,12 +56,12 @@ def attention_branch(features, stage, targets, one_map, raw, pool):
     """
     x = stage(features)
     if one_map:
-        x = layers.BatchNormalization(momentum=BATCH_MOMENTUM, name="attention.normalization")(x)
+        x = layers.BatchNormalization(name="attention.normalization", **batch_statistics())(x)
         x = layers.Conv2D(targets, 1, use_bias=False, name="attention.responses")(x)
-        x = layers.BatchNormalization(momentum=BATCH_MOMENTUM, name="attention.responses.normalization")(x)
+        x = layers.BatchNormalization(name="attention.responses.normalization", **batch_statistics())(x)
         x = layers.ReLU(name="attention.responses.relu")(x)
         maps = layers.Conv2D(1, 3, padding="same", use_bias=False, name="attention.map")(x)
-        maps = layers.BatchNormalization(momentum=BATCH_MOMENTUM, name="attention.map.normalization")(maps)
+        maps = layers.BatchNormalization(name="attention.map.normalization", **batch_statistics())(maps)
     scores = layers.Conv2D(targets, 1, use_bias=False, dtype="float32", name="attention_scores")(x)
     maps = layers.Activation("linear" if raw else "sigmoid", dtype="float32", name="attention_maps")(
         maps if one_map else scores

@@ -73,9 +73,10 @@ def _train(config, run):
 def _validation(run):
     heads = json.loads(run.evaluation.read_text(encoding="utf-8"))["splits"]["validation"]["heads"]
     means = next(iter(heads.values()))["mean"]
+    accuracy = "top1" if "top1" in means else "accuracy"
     return ", ".join(
-        f"{words} {100 * means[metric]:.1f} %"
-        for words, metric in (("validation accuracy", "accuracy"), ("balanced", "balanced_accuracy"))
+        f"{words} {100 * means[metric]:.1f} %" if means[metric] is not None else f"{words} undefined"
+        for words, metric in (("validation accuracy", accuracy), ("balanced", "balanced_accuracy"))
     )
 
 

@@ -113,6 +113,8 @@ class OnBackbone(System):
         settings = BACKBONES.settings(backbone)
         moved = set(settings.model_fields) - set(cls.model_fields)
         flat = {key: value for key, value in values.items() if key in moved}
+        if twice := sorted(flat.keys() & backbone.keys()):
+            raise ValueError(f"model.{twice[0]}: expected once, here or in model.backbone. Received: both")
         return {key: value for key, value in values.items() if key not in flat} | {"backbone": backbone | flat}
 
     @property

@@ -2,12 +2,13 @@
 
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from mam_keras import analysis, evaluation, offsets
-from mam_keras.analysis import adaptation, robustness
+from mam_keras.analysis import adaptation, looks, robustness
 from mam_keras.analysis.corruptions import corrupt
 from mam_keras.analysis.looks import Looks
 from mam_keras.analysis.needs import lacking
@@ -238,6 +239,15 @@ def adapted_logits(run, split, condition, batch_size=12):
             values = np.maximum(values, 0).astype(np.float32)
         logits.append(network.masks.logits(values, *network.masks.identity))
     return np.concatenate(logits).astype(float)
+
+
+def test_adapted_leaves_nothing_out():
+    """Some backbones have dropout, which is on in training, as batch statistics are."""
+    images = keras.Input((4,))
+    model = keras.Model(images, {"logits": keras.layers.Dropout(0.5)(images)})
+    network = SimpleNamespace(masks=None, main_head="logits", computing=lambda _: model)
+    ones = np.ones((16, 4), np.float32)
+    np.testing.assert_array_equal(looks._answers_by_batch(network)(ones), ones[None])
 
 
 def test_looking_by_batch_changes_no_weight(run):

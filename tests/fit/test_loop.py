@@ -16,11 +16,10 @@ from mam_keras.fit import checkpoint
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
 from mam_keras.fit.start import start_at_rates
+from mam_keras.model import backbones
 from mam_keras.model.losses import balanced_class_weights
 from mam_keras.run_directory import RunDirectory
 from tests.model.examples import network_of
-
-# Keras's callbacks read the learning rate in a way that NumPy 2 warns of
 
 ATTRIBUTES = ("top", "middle", "bottom")
 LIGHT = ("model.reconstructor=false", "model.multi_label_head=false", "training.xla='off'")
@@ -159,6 +158,19 @@ def test_training_can_begin_at_the_attributes_rates(trainer, splits, share):
     for head in ("attributes", "multi_label"):
         means = np.asarray(outputs[head]).mean(axis=0)
         np.testing.assert_allclose(means, [np.log(1 / 21), 0, np.log(999)], atol=0.25)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_frozen_backbone_keeps_weights_and_statistics(trainer, splits, directory, epochs):
+    """Through the first epoch, and while the biases are looked for that give the attributes' rates."""
+    settings = ("model.backbone.freeze_epochs=1", "training.start_at_rates=true", f"training.epochs={epochs}")
+    trained = trainer(*LIGHT, *settings)
+    weights = [weight for layer in backbones.layers_of(trained.model) for weight in layer.weights]
+    before = [weight.numpy() for weight in weights]
+    trained.fit(splits[0], None, directory)
+    kept = [np.array_equal(weight, old) for weight, old in zip(weights, before, strict=True)]
+    assert any("moving_mean" in weight.path for weight in weights)
+    assert all(kept) if epochs == 1 else not any(kept)
 
 
 def test_maps_are_drawn_into_the_boxes(trainer, splits, directory):

@@ -23,8 +23,6 @@ from mam_keras.fit.loop import Trainer
 from mam_keras.fit.progress import EpochLines
 from mam_keras.run_directory import RunDirectory
 
-# Keras reads variables in a way that NumPy 2 warns of
-
 LIGHT = ("model.reconstructor=false", "model.multi_label_head=false", "training.xla='off'", "training.epochs=2")
 CHATTER = re.compile(r"[IWE]\d{4} |WARNING: All log|\t \[\[")  # of TensorFlow, where a test imported it unsilenced
 SPLITS = {"train": 22, "validation": 7, "test": 7}

@@ -5,8 +5,6 @@ from mam_keras.model.pooling import Column, PooledLogits
 from mam_keras.model.transformation import FAMILIES, Family
 from tests.model.layer_checks import run_layer_test
 
-# Keras's saving on NumPy 2
-
 
 def test_per_feature_masked_heads(tmp_path, monkeypatch):
     monkeypatch.setitem(FAMILIES, "other", Family(lambda mask, a, b: a * mask**b, (1.0, 1.0), True))

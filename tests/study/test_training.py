@@ -10,7 +10,8 @@ from mam_keras import child
 from mam_keras import config as configuration
 from mam_keras.errors import RunError, UntrainableError, UserError
 from mam_keras.files import locked
-from mam_keras.study import plan
+from mam_keras.run_directory import RunDirectory
+from mam_keras.study import plan, training
 from mam_keras.study import run as study_run
 from mam_keras.study.study_directory import StudyDirectory
 
@@ -55,6 +56,20 @@ def study(write_study, tmp_path):
         return directory
 
     return go
+
+
+@pytest.mark.parametrize(
+    "means, line",
+    [
+        ({"top1": 0.5, "accuracy": 0.9, "balanced_accuracy": None}, "validation accuracy 50.0 %, balanced undefined"),
+        ({"accuracy": 0.9, "balanced_accuracy": 0.7}, "validation accuracy 90.0 %, balanced 70.0 %"),
+    ],
+    ids=["classes, one of them absent", "attributes"],
+)
+def test_a_run_is_judged_in_one_line(tmp_path, means, line):
+    run = RunDirectory(tmp_path)
+    run.evaluation.write_text(json.dumps({"splits": {"validation": {"heads": {"attributes": {"mean": means}}}}}))
+    assert training._validation(run) == line
 
 
 def test_every_run_is_trained_once(study, fits, capsys):
