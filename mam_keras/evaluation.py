@@ -161,19 +161,19 @@ def evaluate(
     }
 
 
-def confusion(predictions: Predictions, head: str | None = None) -> np.ndarray:
+def confusion(predictions: Predictions, head: str) -> np.ndarray:
     """How many images of each class are answered as each class: int (K, K), the true class down, the answer across.
 
     Images of unknown class are not counted. Raises `ValueError` where targets are not exclusive.
 
     Args:
         predictions: of a split.
-        head: whose answers; the main one's where it is left out.
+        head: whose answers.
     """
     if not predictions.exclusive:
         raise ValueError("`predictions.targets` must be exclusive: only then is one class mistaken for another.")
     known = predictions.known.all(axis=1)
-    return predictions.labels[known].T.astype(int) @ predictions.answers(head or predictions.main_head)[known]
+    return predictions.labels[known].T.astype(int) @ predictions.answers(head)[known]
 
 
 class Scorer:

@@ -54,7 +54,7 @@ def compute(run, split):
             {metric: values[metric] - others[metric] for metric in compared(exclusive)}
             for values, others in zip(first, second, strict=True)
         )
-    arrays = {"confusion": confusion(predictions)} if exclusive else {}
+    arrays = {"confusion": confusion(predictions, predictions.main_head)} if exclusive else {}
     for name, (values, again) in scores.items():
         for metric in values:
             mean = defined_mean(values[metric]), defined_mean(again[metric])

@@ -8,6 +8,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
 from mam_keras import analysis
+from mam_keras.analysis.blocks import ranks
 from mam_keras.analysis.result import Result, Unavailable
 from mam_keras.statistics import estimates, ratio, resample_weights
 
@@ -110,8 +111,8 @@ def logit(probabilities):
 
 def cut_at_rate(logits, labels, known=True):
     """1 for the highest known logits of each attribute, as many as it has positives, else 0: (n, K) -> float (n, K)."""
-    ranks = np.argsort(np.argsort(-np.where(known, logits, -np.inf), axis=0, kind="stable"), axis=0)
-    return (ranks < labels.sum(axis=0)).astype(float)
+    places = ranks(np.where(known, logits, -np.inf).T).T
+    return (places < labels.sum(axis=0)).astype(float)
 
 
 def attribute_correlations(mean_masks):

@@ -44,7 +44,7 @@ def compute(run, split):
         centre     blocks nearest the middle first
 
     Returns:
-        `Result` with the values `attributes`, `images`, `methods` (M of these), `maps` (`maps.Maps.described`), `grid`
+        `Result` with the values `attributes`, `images`, `methods` (M of these), `maps` (`Network.described`), `grid`
         and the arrays count (K,), images per attribute, share (T + 1,), the a_t, for MEASURE of `MEASURES` MEASURE,
         MEASURE.mean, MEASURE.difference, MEASURE.difference.mean of `true_positives.summary`, and the mean curves
         MEASURE.curve (K, M, T + 1) and MEASURE.curve.mean (M, T + 1), over attributes. NaN for attributes with fewer
@@ -81,7 +81,12 @@ def compute(run, split):
         arrays |= {f"{measure}.curve": curve, f"{measure}.curve.mean": over}
     areas = dict(zip(MEASURES, areas, strict=True))
     arrays |= true_positives.summary(areas, images.units, config.analysis.resamples, config.seed)
-    values = {"attributes": list(run.attributes), "images": len(images), "methods": methods, "maps": maps.described}
+    values = {
+        "attributes": list(run.attributes),
+        "images": len(images),
+        "methods": methods,
+        "maps": run.network.described,
+    }
     return Result(values | {"grid": list(maps.grid)}, arrays)
 
 

@@ -70,7 +70,7 @@ def look(run, pictures):
         "exclusive": run.targets.exclusive,
         "heads": [head.name for head in network.heads],
         "pairs": [list(map(float, pair)) for pair in pairs],
-        "maps": {name: {"title": m.title, "note": m.note, "signed": m.signed} for name, m in network.maps.items()},
+        "maps": network.described,
         "pooled": [own.pooling.share, own.pooling.sharpness] if own else None,
     }
     see = _seeing(network, pairs)
@@ -129,19 +129,24 @@ def _seeing(network, pairs):
     import tensorflow as tf
 
     contributions, masks = network.contributions, network.masks
-    heads, targets = network.computing(*(head.name for head in network.heads)), range(len(network.targets.names))
-    trained = {name: tf.function(one.show, reduce_retracing=True) for name, one in network.maps.items()}
+    others, targets = [head.name for head in network.heads[1:]], range(len(network.targets.names))
+    asked = network.computing("features", *others, *([] if masks else [network.main_head]))
+    paired = PAIRED if masks and contributions else None
+    trained = {
+        name: tf.function(one.show, reduce_retracing=True) for name, one in network.maps.items() if name != paired
+    }
 
     def see(pictures):
         images = tf.constant(pictures, tf.float32) / 255.0
-        features, answers = network.features(images), heads(images, training=False)
-        found = {f"head.{head.name}": answers[head.name].numpy() for head in network.heads[1:]}
-        found["logits"] = answers[network.main_head].numpy()[:, None]
+        answers = asked(images, training=False)
+        features, found = answers["features"], {f"head.{name}": answers[name].numpy() for name in others}
         shown = {name: show(images).numpy()[..., None] for name, show in trained.items()}
         if masks:
             found["logits"] = np.stack([masks.logits(features, a, b).numpy() for a, b in pairs], axis=1)
-        if masks and contributions:
-            shown[PAIRED] = np.stack([masks.explain(features, a, b)[0].numpy() for a, b in pairs], axis=-1)
+        else:
+            found["logits"] = answers[network.main_head].numpy()[:, None]
+        if paired:
+            shown[paired] = np.stack([masks.explain(features, a, b)[0].numpy() for a, b in pairs], axis=-1)
         found |= {f"map.{name}": np.moveaxis(one, (1, 2), (3, 4)) for name, one in shown.items()}
         if contributions:
             importance = contributions.importances(features).numpy()

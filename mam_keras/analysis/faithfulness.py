@@ -9,7 +9,7 @@ from mam_keras.analysis.result import Result
 from mam_keras.statistics import Estimate
 
 NEEDS = ("images", "maps")
-VERSION = 2
+VERSION = 3
 MOST = 100  # true positives per attribute, the first ones
 SHARE = 0.1  # of the positions that are covered, and of the channels that are removed
 DRAWS = 10  # random choices of channels, whose losses are averaged
@@ -32,7 +32,7 @@ def compute(run, split):
     such a sum (`Network.contributions`).
 
     Returns:
-        `Result` with the values `attributes`, `images` (N), `map` (name, title and note of the own map), `positions`
+        `Result` with the values `attributes`, `images` (N), `map` (title of the own map), `positions`
         and `channels` ([how many are taken away, of how many]; None where none can be), and the arrays count (K,),
         images per attribute, logit (K,), the mean before, and for LOSS
 
@@ -78,8 +78,7 @@ def compute(run, split):
     arrays = {"count": count, "logit": np.where(enough, np.nansum(before, axis=0) / np.maximum(count, 1), np.nan)}
     arrays |= true_positives.summary(losses, images.units, config.analysis.resamples, config.seed)
     values = {"attributes": list(run.attributes), "images": len(images), "positions": positions, "channels": channels}
-    one = network.maps[own]
-    return Result(values | {"map": {"name": own, "title": one.title, "note": one.note}}, arrays)
+    return Result(values | {"map": network.maps[own].title}, arrays)
 
 
 def headline(result):

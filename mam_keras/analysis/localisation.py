@@ -36,10 +36,10 @@ def compute(run, split):
         uniform    the same everywhere, which is what chance gives
 
     Returns:
-        `Result` with the values `attributes`, `methods` (M of these), `maps` (`maps.Maps.described`), `grid`, `seen`
+        `Result` with the values `attributes`, `methods` (M of these), `maps` (`Network.described`), `grid`, `seen`
         (pixels that a position of the features sees across, None where that is all), `sets` (names of the
         `regions.region_sets`), and for each SET `SET` = {`images`, `small`: attributes whose mean region is under
-        `SMALL` of the image, `ratio`, `least_ratio`, `pointing`: of the own map over those, None without any}.
+        `SMALL` of the image}.
         Arrays, NaN for an attribute with fewer than `true_positives.LEAST`:
 
             SET.count  (K,)   images per attribute
@@ -60,7 +60,7 @@ def compute(run, split):
     values = {
         "attributes": list(run.attributes),
         "methods": [*maps.names, *FIXED],
-        "maps": maps.described,
+        "maps": run.network.described,
         "grid": list(maps.grid),
         "seen": seen and seen.receptive_field,
         "sets": [where.name for where in sets],
@@ -118,7 +118,7 @@ def _localise(run, split, where, maps):
     """Values and arrays of one set of regions."""
     images, grid, size = where.images, maps.grid, run.config.evaluation.batch_size
     chosen = true_positives.first(run, images, split, MOST)
-    fixed, drawn = np.stack([blob(grid), np.ones(grid)]), len(maps.described)
+    fixed, drawn = np.stack([blob(grid), np.ones(grid)]), len(run.network.maps)
     measured = np.full((len(MEASURES), *chosen.shape, len(maps.names) + len(FIXED)), np.nan, np.float32)
     area, shape = np.full(chosen.shape, np.nan, np.float32), (chosen.shape[1], *images.images.shape[1:3])
     pictures = {
@@ -154,8 +154,4 @@ def _summarised(run, measured, area, units, pictures):
     arrays = {"count": count, "area": mean_area, **pictures}
     arrays |= true_positives.summary(measured, units, resamples, seed, {"small": small})
     found = {"images": len(area), "small": [run.attributes[k] for k in np.flatnonzero(small)]}
-    found |= {"ratio": None, "least_ratio": None, "pointing": None}
-    if small.any():
-        found["ratio"], found["pointing"] = (float(arrays[f"small.{name}.mean"][0, 0]) for name in MEASURES[:2])
-        found["least_ratio"] = float(arrays["ratio"][small, 0, 0].min())
     return found, arrays

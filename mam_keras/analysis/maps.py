@@ -26,9 +26,6 @@ class Maps:
         self.own = next(iter(network.maps))
         self.names = [*network.maps, UNTRAINED]
         self.grid = grid = network.map_size(self.own)
-        self.described = {
-            name: {"title": one.title, "note": one.note, "signed": one.signed} for name, one in network.maps.items()
-        }
 
         @tf.function(reduce_retracing=True)
         def look(images, k):

@@ -7,6 +7,7 @@ import numpy as np
 
 from mam_keras import analysis
 from mam_keras.analysis import correlations
+from mam_keras.analysis.blocks import ranks
 from mam_keras.analysis.result import Result, Unavailable
 
 NEEDS = {"predictions", "images", "masks"}
@@ -118,12 +119,12 @@ def choose(labels, answers, count):
 
 def compare(importance, count):
     """Which of their `count` most important channels two attributes share: (2, C) -> `compute`'s last three arrays."""
-    ranks = np.argsort(np.argsort(-importance, axis=1, kind="stable"), axis=1) + 1
-    used = ranks <= count
-    order = np.lexsort((ranks.min(axis=0), ~used[0], ~used.all(axis=0)))  # used by both, by the first, by the second
+    places = ranks(importance) + 1
+    used = places <= count
+    order = np.lexsort((places.min(axis=0), ~used[0], ~used.all(axis=0)))  # used by both, by the first, by the second
     channels = order[used.any(axis=0)[order]]
     shares = importance / np.maximum(importance.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    return {"pair.channels": channels, "pair.ranks": ranks[:, channels].T, "pair.shares": shares[:, channels].T}
+    return {"pair.channels": channels, "pair.ranks": places[:, channels].T, "pair.shares": shares[:, channels].T}
 
 
 def _answered(images, predictions):

@@ -7,11 +7,10 @@ import numpy as np
 
 from mam_keras.analysis.correlations import pearson
 from mam_keras.analysis.result import Result
-from mam_keras.predictions import title
 from mam_keras.statistics import estimates, resample_weights
 
 NEEDS = ("images", "independent", "drawn")
-VERSION = 2
+VERSION = 3
 IMAGES = 100  # the first ones of the split
 
 
@@ -24,7 +23,7 @@ def compute(run, split):
     """The logits of the answering head with attribute j in the picture less those without it, all else being equal.
 
     Returns:
-        `Result` with the values `attributes` (K names), `images` (how many), `head`, and the arrays
+        `Result` with the values `attributes` (K names), `images` (how many), `head` (its name), and the arrays
 
             effects  (K, K, 3)  of attribute j (row) on the logit of k: mean over the images, and the ends of its 95 %
                                 bootstrap interval
@@ -56,4 +55,4 @@ def compute(run, split):
         "effects": estimates(flat.mean(axis=0), resampled, units).reshape(*effects.shape[1:], 3),
         "labels": pearson(train.labels.astype(float), known=train.known),
     }
-    return Result({"attributes": list(attributes), "images": count, "head": title(network.main_head)}, arrays)
+    return Result({"attributes": list(attributes), "images": count, "head": network.main_head}, arrays)

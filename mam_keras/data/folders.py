@@ -14,7 +14,7 @@ from pydantic import Field
 
 from mam_keras.data import attribute_positions, some
 from mam_keras.data.source import Data, Source, Targets
-from mam_keras.data.table import SPLIT_NAMES, drawn, file_splits, one_hot, point
+from mam_keras.data.table import SPLIT_NAMES, drawn, file_splits, one_hot, point, require_whole
 from mam_keras.errors import UserError
 from mam_keras.settings import Share, Text
 
@@ -34,8 +34,7 @@ class Settings(Data):
 
     def require_possible(self):
         super().require_possible()
-        if abs(sum(self.shares) - 1) > 1e-6:
-            raise ValueError(f"data.shares: expected three shares that add up to 1. Received: {self.shares}")
+        require_whole(self.shares)
 
 
 def load(settings: Settings) -> Source:

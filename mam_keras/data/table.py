@@ -48,8 +48,14 @@ class Settings(Data):
 
     def require_possible(self):
         super().require_possible()
-        if self.split_column is None and abs(sum(self.shares) - 1) > 1e-6:
-            raise ValueError(f"data.shares: expected three shares that add up to 1. Received: {self.shares}")
+        if self.split_column is None:
+            require_whole(self.shares)
+
+
+def require_whole(shares: tuple[float, float, float]) -> None:
+    """Raises `ValueError` where shares of train, validation and test are not all of the images."""
+    if abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"data.shares: expected three shares that add up to 1. Received: {shares}")
 
 
 def load(settings: Settings) -> Source:

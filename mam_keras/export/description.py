@@ -37,9 +37,7 @@ def describe(run):
             "formats": list(decoding.FORMATS),
             "max_pixels": decoding.MAX_PIXELS,
         },
-        "maps": {
-            name: {"title": one.title, "note": one.note, "signed": one.signed} for name, one in network.maps.items()
-        },
+        "maps": network.described,
         "transformation": masks and {"family": masks.family, "identity": list(masks.identity)},
         "thresholds": {"default": predictions.THRESHOLD, **_fitted(run)},
     }

@@ -84,8 +84,6 @@ class AttendedHeads:
         offset: 0 or 1.
     """
 
-    identity = 1.0, 1.0
-
     def __init__(self, heads, maps, offset):
         self.heads, self.maps, self.offset = heads, maps, offset
 
@@ -102,10 +100,9 @@ class AttendedHeads:
         """What features are multiplied by for target k: (n, H, W, C) -> float32 (n, H, W, 1)."""
         return self._gains(features)[..., k : k + 1]
 
-    def explain(self, features, a, b):
-        """As `masks.PerFeatureMaskedHeads.explain`, whatever `a` and `b` are."""
-        gains = self._gains(features)
-        return gains * self.heads.base(features), importances(self.kernel, features, gains)
+    def importances(self, features):
+        """As `masks.PlainHeads.importances`."""
+        return importances(self.kernel, features, self._gains(features))
 
     def _gains(self, features):
         """float32 (n, H, W, K)."""

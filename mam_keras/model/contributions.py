@@ -47,7 +47,7 @@ class Contributions:
 
     def importances(self, features):
         """1/P sum_p |w_{k,c} T(M^k)_{p,c} F_{p,c}| as trained: (n, H, W, C) -> float32 (n, K, C)."""
-        return self.heads.explain(features, *self.heads.identity)[1]
+        return self.heads.importances(features)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Masks:
         return self.pooling(self.heads.scores(features, a, b))
 
     def explain(self, features, a, b):
-        """Scores, (n, H, W, K), and the channels' importances, (n, K, C), where the head is linear (`PlainHeads`)."""
+        """Scores, (n, H, W, K), and the channels' importances, (n, K, C), where the head is linear."""
         return self.heads.explain(features, a, b)
 
     def logits_of_pairs(self, pairs: Sequence[tuple[float, float]]) -> Callable:

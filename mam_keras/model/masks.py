@@ -42,27 +42,13 @@ class PlainHeads(keras.Layer):
         """Scores: (N, H, W, C) -> float32 (N, H, W, K)."""
         return self.base(features)
 
-    def scores(self, features, a, b):
-        """The same scores whatever `a` and `b` are: there is no mask to transform."""
-        return self.base(features)
-
-    def scores_of_pairs(self, features, pairs):
-        """As `_MaskedHeads.scores_of_pairs`: the same scores again and again."""
-        return [self.base(features)] * len(pairs)
-
-    @property
-    def identity(self):
-        """The pair (a, b) under which scores are those of training; here any."""
-        return 1.0, 1.0
-
     def factors(self, features, k):
         """T(M^k) of training, which features are multiplied by: 1."""
         return 1.0
 
-    def explain(self, features, a, b):
-        """As `PerFeatureMaskedHeads.explain`, with T(M) = 1."""
-        scores = self.base(features)
-        return scores, importances(self.kernel, features, ops.ones_like(scores))
+    def importances(self, features):
+        """1/P sum_p |w_{k,c} T(M^k)_{p,c} F_{p,c}| of training: (N, H, W, C) -> float32 (N, K, C)."""
+        return importances(self.kernel, features, ops.ones_like(self.base(features)))
 
     def compute_output_shape(self, features_shape):
         return (*features_shape[:-1], self.attributes)
@@ -103,9 +89,8 @@ class _MaskedHeads(PlainHeads):
         """What masks are made of, each (K, ...). Values: TensorFlow's `custom_gradient` refuses to see variables."""
         return ops.copy(self.mask_kernel), ops.copy(self.mask_bias)
 
-    @property
-    def identity(self):
-        return FAMILIES[self.family].identity
+    def importances(self, features):
+        return self.explain(features, *FAMILIES[self.family].identity)[1]
 
     def factors(self, features, k):
         """T(M^k) of training: (N, H, W, C) -> float32 (N, H, W, C or 1)."""

@@ -193,6 +193,11 @@ class Network:
             return np.arange(logits.shape[-1]) == logits.argmax(axis=-1)[..., None]
         return logits >= 0
 
+    @property
+    def described(self) -> dict[str, dict[str, Any]]:
+        """{name of a map: its `title`, `note` and `signed`}, as results and exports keep them."""
+        return {name: {"title": one.title, "note": one.note, "signed": one.signed} for name, one in self.maps.items()}
+
     def map_size(self, name: str) -> tuple[int, int]:
         """(H, W) of a map."""
         return tuple(self.maps[name].show(ops.zeros((1, self.image_size, self.image_size, 3))).shape[1:3])

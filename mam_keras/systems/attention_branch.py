@@ -123,7 +123,7 @@ def build(config, targets):
 
     model, size, count = config.model, config.data.image_size, len(targets.names)
     activation = "softmax" if targets.exclusive else "sigmoid"
-    attends, staged, one_map = model.attention != "none", model.perception == "stage", model.one_map(targets)
+    attends, staged, one_map = model.attention != "none", model.staged, model.one_map(targets)
     image = keras.Input((size, size, 3), dtype="float32", name="image")
     extract = backbones.extract_trunk if staged else backbones.extract
     features = extract(model.backbone, image, model.channels)
@@ -164,7 +164,7 @@ def attach(config, targets, model):
     from mam_keras.model.network import Head, Map, Network, localisation_term
 
     settings, loss = config.model, config.loss
-    attends, staged = settings.attention != "none", settings.perception == "stage"
+    attends, staged = settings.attention != "none", settings.staged
     each, offset = not settings.one_map(targets), OFFSETS.get(settings.attention)
     layers = {layer.name: layer for layer in model.layers}
     outputs = {name: layers[layer].output for name, layer in _OUTPUTS.items() if layer in layers}

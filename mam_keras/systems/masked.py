@@ -94,7 +94,7 @@ class Settings(Pooled):
                 "loss.localisation: expected 0 where model.attribute_heads is false: there are no maps. "
                 f"Received: {loss.localisation:g}"
             )
-        if self.perception == "stage":
+        if self.staged:
             self._require_passes(loss)
 
     def _require_passes(self, loss):
@@ -160,7 +160,7 @@ def build(config, targets):
     model, size, names = config.model, config.data.image_size, targets.names
     activation = "softmax" if targets.exclusive else "sigmoid"
     image = keras.Input((size, size, 3), dtype="float32", name="image")
-    staged = model.perception == "stage"
+    staged = model.staged
     extract = backbones.extract_trunk if staged else backbones.extract
     features = extract(model.backbone, image, model.channels)
     outputs = {}
@@ -225,9 +225,9 @@ def attach(config, targets, model):
         heads=tuple(heads),
         losses=functools.partial(_losses, config, targets, model),
         terms=tuple(terms),
-        stages=backbones.stages(config.model.backbone, config.model.perception == "stage"),
+        stages=backbones.stages(config.model.backbone, config.model.staged),
     )
-    if config.model.perception == "stage":
+    if config.model.staged:
         own = layers["attribute_logits"]
         network.masks = Masks(network.features, own)
         network.logit_of = own.logit

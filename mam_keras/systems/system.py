@@ -124,7 +124,7 @@ class OnBackbone(System):
 
     def feature_size(self, image_size: int) -> int:
         """Side of the feature map for images of side `image_size`."""
-        return (self.backbone.trunk_size if self.staged else self.backbone.feature_size)(image_size)
+        return image_size // stages(self.backbone, self.staged)[-1].stride
 
     def describe(self, image_size):
         return f"{self.TITLE}: features {self.shape(image_size)} of {self.backbone.describe()}"

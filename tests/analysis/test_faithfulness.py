@@ -126,7 +126,7 @@ def test_any_map_can_be_covered_by(monkeypatch):
     brightness = Map("brightness", "How bright.", False, lambda images: tf.reduce_mean(images[:, ::4, ::4], -1, True))
     run.network.maps, run.network.contributions = {"brightness": brightness, **run.network.maps}, None
     found = faithfulness.compute(run, "test")
-    assert found.values["map"] == {"name": "brightness", "title": "brightness", "note": "How bright."}
+    assert found.values["map"] == "brightness"
     assert found.values["positions"] == [2, 16]
     assert found.values["channels"] is None
     assert "channels.mean" not in found.arrays

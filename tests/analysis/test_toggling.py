@@ -37,7 +37,7 @@ def test_effects_are_differences_of_the_models_logits(train_small, monkeypatch, 
     assert (found.arrays["effects"][..., 1] <= found.arrays["effects"][..., 2]).all()
     train = run.source.splits["train"].labels.astype(float)
     np.testing.assert_allclose(found.arrays["labels"], np.corrcoef(train.T), atol=1e-9)
-    assert found.values["head"] == ("multi-label head" if model else "attribute heads")
+    assert found.values["head"] == ("multi_label" if model else "attributes")
     assert found.values["images"] == 6
 
 

@@ -184,7 +184,7 @@ def test_trunk_and_last_stage_are_parts_of_the_same_network(values):
     checked, _ = of(32, **values)
     image = keras.Input((32, 32, 3))
     trunk = backbones.extract_trunk(checked, image, 4)
-    assert trunk.shape[1] == checked.trunk_size(32)
+    assert trunk.shape[1] == 32 // backbones.stages(checked, trunk=True)[-1].stride
     branch = backbones.last_stage(checked, trunk.shape[1:], 4, 1, "branch")
     assert branch.output_shape[1:3] == trunk.shape[1:3]
     own = backbones.last_stage(checked, trunk.shape[1:], 4, None, "own")

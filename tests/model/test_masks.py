@@ -164,15 +164,10 @@ def test_explain_gives_the_scores_and_the_mean_magnitude_of_every_channel(layer_
     np.testing.assert_allclose(importances, np.abs(products).mean(axis=(1, 2)), rtol=1e-5, atol=1e-5)
 
 
-def test_plain_heads_have_nothing_to_transform():
+def test_importances_of_heads_without_masks():
     layer = randomize(built(PlainHeads(3)))
-    np.testing.assert_array_equal(layer.scores(FEATURES, 2.0, 3.0), layer.base(FEATURES))
-    for scores in layer.scores_of_pairs(FEATURES, [(2.0, 3.0), (0.0, 1.0)]):
-        np.testing.assert_array_equal(scores, layer.base(FEATURES))
-    scores, importances = layer.explain(FEATURES, 2.0, 3.0)
-    np.testing.assert_array_equal(scores, layer.base(FEATURES))
     products = weights_of(layer)["kernel"] * FEATURES[:, :, :, None]
-    np.testing.assert_allclose(importances, np.abs(products).mean(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(layer.importances(FEATURES), np.abs(products).mean(axis=(1, 2)), rtol=1e-5)
 
 
 @masked_heads

@@ -245,7 +245,7 @@ def test_nothing_found_is_said(small):
     result = small.results["localisation"]
     arrays = {key: np.full_like(value, np.nan) if "ratio" in key else value for key, value in result.arrays.items()}
     arrays["exact.area"] = np.full_like(arrays["exact.area"], np.nan)
-    values = result.values | {"exact": result.values["exact"] | {"small": [], "ratio": None}}
+    values = result.values | {"exact": result.values["exact"] | {"small": []}}
     section = localisation.section(replace(small, results={"localisation": Result(values, arrays)}), [])
     assert [type(one) for one in section.blocks] == [Paragraph, Paragraph, Missing]
     assert section.summary == ()

@@ -35,10 +35,6 @@ class Backbone(Section):
         """Side of the feature map for images of side `image_size`."""
         return image_size // stages(self)[-1].stride
 
-    def trunk_size(self, image_size: int) -> int:
-        """Side of the feature map before the last stage."""
-        return image_size // stages(self, trunk=True)[-1].stride
-
     @abstractmethod
     def describe(self) -> str:
         """It in a few words, for the head of a page."""

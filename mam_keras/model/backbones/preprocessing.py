@@ -1,10 +1,9 @@
 """What the networks of `keras.applications` expect of an image, as a layer. Knows no network."""
 
 import keras
-from keras import ops
+from keras.applications.imagenet_utils import preprocess_input
 
-BGR_MEAN = (103.939, 116.779, 123.68)  # of ImageNet's images, in grey levels
-RGB_MEAN, RGB_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+RGB_DEVIATION = 0.229, 0.224, 0.225  # of ImageNet's images, in [0, 1]
 
 
 @keras.saving.register_keras_serializable("mam_keras")
@@ -23,16 +22,10 @@ class Preprocessing(keras.Layer):
         self.mode = mode
 
     def call(self, images):
-        if self.mode == "tf":
-            return 2.0 * images - 1.0
-        if self.mode == "torch":
-            return (images - ops.convert_to_tensor(RGB_MEAN, images.dtype)) / ops.convert_to_tensor(
-                RGB_DEVIATION, images.dtype
-            )
         levels = 255.0 * images
         if self.mode == "none":
             return levels
-        return ops.flip(levels, axis=-1) - ops.convert_to_tensor(BGR_MEAN, images.dtype)
+        return preprocess_input(levels, data_format="channels_last", mode=self.mode)
 
     def compute_output_shape(self, shape):
         return shape

@@ -41,7 +41,7 @@ def _reading(found, noun):
     text = (
         f"What each {noun}'s logit loses on its first {MOST} true positives when a part is taken away. Covered: "
         f"{blocks} of the {positions} blocks of the image get the image's mean colour: those where the network's own "
-        f"map ({found.values['map']['title']}) is highest, random ones, or those nearest the middle. "
+        f"map ({found.values['map']}) is highest, random ones, or those nearest the middle. "
     )
     if channels is not None:
         removed, whole = channels

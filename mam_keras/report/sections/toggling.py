@@ -17,7 +17,8 @@ def section(run, others):
     found = run.results["toggling"]
     reading = (
         f"Each of {wording.count(found.values['images'], 'drawn image')} is drawn again with one attribute changed and "
-        f"everything else the same; what that does to the logits of the {found.values['head']}. A row is the attribute "
+        "everything else the same; what that does to the logits of the "
+        f"{wording.head(found.values['head'])}. A row is the attribute "
         "that is put into the picture, a column the attribute whose logit moves. The diagonal is what a classifier "
         "should answer to; anything beside it means that one attribute is taken for another, as happens where the two "
         "came together in training."
