@@ -55,7 +55,8 @@ def with_values(config, values, epochs, where):
     plain["training"]["epochs"] = epochs
     for key, value in values.items():
         section, name = key.split(".")
-        plain[section][name] = value
+        backbone = plain[section].get("backbone", {})
+        (backbone if name in backbone else plain[section])[name] = value  # both may be called model.NAME
     return configuration.check(plain, where)
 
 

@@ -281,7 +281,7 @@ def test_hostile_names_are_text_everywhere(small, monkeypatch):
 def test_a_network_whose_logits_are_no_sums_has_its_other_maps(report, train_small):
     run = report(train_small(model={"attribute_heads": False}))
     assert "channels.mean" not in run.results["faithfulness"].arrays
-    assert run.results["toggling"].values["head"] == "multi-label head"
+    assert run.results["toggling"].values["head"] == "multi_label"
     with figures.style():
         text = check(localisation.section(run, [])) + check(faithfulness.section(run, []))
     assert "(Grad-CAM of the multi-label head) put" in text
