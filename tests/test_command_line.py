@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mam_keras.__main__ import COMMANDS
 from mam_keras.files import remove_partial
 
 ROOT = Path(__file__).parents[1]
@@ -134,3 +135,19 @@ def test_freed_memory_is_not_handed_back_and_asked_for_again():
     """128 MB are 31,250 pages of 4 kB."""
     assert int(python(f"{PAGES}\nmain()").stdout) > 10_000
     assert int(python(f"{PAGES}\ncommand_line.run(main)").stdout) < 1_000
+
+
+def test_one_command_for_all(tmp_path):
+    def call(*arguments):
+        command = [sys.executable, "-m", "mam_keras", *arguments]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=60)
+
+    for command in COMMANDS:
+        done = call(command, "--help")
+        assert done.returncode == 0
+        assert done.stdout.startswith(f"usage: python -m mam_keras.{command} ")
+    done = call("fit", "missing.yaml")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: missing.yaml: ")
+    assert call().returncode == call("train").returncode == 2

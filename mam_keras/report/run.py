@@ -1,11 +1,12 @@
 """One report: computes what the runs' `analysis/` lack, then writes the page. Imports TensorFlow only to compute."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from mam_keras import analysis
 from mam_keras.analysis import photographs
 from mam_keras.analysis.trained_run import TrainedRun
-from mam_keras.files import write_text
+from mam_keras.files import write_json, write_text
 from mam_keras.report.page import page
 from mam_keras.report.reported_run import reported
 from mam_keras.search_directory import best_trial
@@ -14,7 +15,7 @@ NAMED = 20  # files of a folder of photographs that are left out
 
 
 def run(paths, out=None, images=None, overrides=()):
-    """Draws the page of the first run, compared with the others.
+    """Draws the page of the first run, compared with the others, and beside it `figures.json`, the runs' headlines.
 
     Args:
         paths: of run directories, or of searches, for the run that each found best.
@@ -38,4 +39,10 @@ def run(paths, out=None, images=None, overrides=()):
             print(f"note: left out of {folder.path}: {len(left_out) - NAMED} more")
     path = Path(out or Path("reports") / first.name) / "index.html"
     write_text(path, page(first, others))
+    write_json(path.with_name("figures.json"), [_figures(one) for one in (first, *others)])
     print(f"Written: {path}")
+
+
+def _figures(run):
+    """The headlines of a run's analyses, for whoever quotes them."""
+    return {"run": run.name, "figures": {name: asdict(one) for name, one in analysis.headlines(run.results).items()}}

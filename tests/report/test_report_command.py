@@ -1,5 +1,6 @@
 """`python -m mam_keras.report` as a user meets it: exit codes, one line each, which run is taken, what is kept."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -66,8 +67,14 @@ def test_the_newest_run_is_taken_and_a_begun_one_gets_its_page_too(runs):
     done = report(runs)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "Written: reports/small/index.html\n"
+    (small,) = json.loads((runs / "reports/small/figures.json").read_text())
+    assert small["run"] == "small"
+    evaluated = json.loads((runs / "runs/small/evaluation.json").read_text())["splits"]["test"]["heads"]["attributes"]
+    assert small["figures"]["accuracy"]["value"] == pytest.approx(evaluated["mean"]["accuracy"], abs=1e-9)
+    assert small["figures"]["localisation"].keys() == {"value", "low", "high"}
     done = report(runs, "runs/begun")
     assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((runs / "reports/begun/figures.json").read_text()) == [{"run": "begun", "figures": {}}]
     assert "not finished" in (runs / "reports/begun/index.html").read_text()
 
 
