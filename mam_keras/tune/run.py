@@ -13,6 +13,8 @@ from mam_keras.tune.oracles import make_oracle
 from mam_keras.tune.search import Search, number_of, values_of
 from mam_keras.tune.trial import outcome
 
+_FINISHED = "The search is finished"
+
 
 def run(config, dimensions, directory, role):
     """Searches, or carries on, in an opened `SearchDirectory`, and leaves the results in it; a worker leaves trials.
@@ -40,13 +42,16 @@ def run(config, dimensions, directory, role):
     if role == "worker":
         print(f"Waiting for the chief at {cluster.chief()}", flush=True)
         if not cluster.await_chief(directory.results):
-            print(f"The search is finished: {directory.path}")
+            print(f"{_FINISHED}: {directory.path}")
             return
     try:
         search.search()
     except FatalError as error:
         raise error.__cause__ from None
     except grpc.RpcError as error:
+        if directory.results.exists():  # the chief was about to end when this worker found it
+            print(f"{_FINISHED}: {directory.path}")
+            return
         raise RunError(f"the chief at {cluster.chief()} does not answer: {error.details()}") from None
     if role == "worker":
         print(f"The chief has no more trials; it leaves the results in {directory.path}")

@@ -2,12 +2,14 @@
 
 import time
 
+import grpc
 import keras_tuner
 from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FatalError
 
 from mam_keras.errors import UserError
+from mam_keras.tune import cluster
 from mam_keras.tune.space import most_epochs
 from mam_keras.tune.trial import outcome
 
@@ -29,6 +31,8 @@ class Search(BaseTuner):
         super().__init__(oracle, directory=directory.path, project_name=directory.keras_tuner.name)
         self.config, self.dimensions, self.files = config, dimensions, directory
         self.failed = self.asked = False
+        if not isinstance(self.oracle, keras_tuner.Oracle):  # a worker's is a connection to the chief's
+            self.oracle.stub = Chief(self.oracle.stub, directory.results)
 
     def pre_create_trial(self):
         if self.asked:  # and given none: Hyperband waits for other workers' trials, Keras Tuner asks again at once
@@ -51,7 +55,7 @@ class Search(BaseTuner):
         super().on_trial_end(trial)
 
     def save(self):
-        if isinstance(self.oracle, keras_tuner.Oracle):  # a worker's is a connection to the chief's
+        if isinstance(self.oracle, keras_tuner.Oracle):
             self.oracle.save()
 
     def _objective_of(self, trial):
@@ -72,6 +76,29 @@ class Search(BaseTuner):
         left = f", about {(every - number) * seconds / 60:.0f} min left" if every and alone else ""
         print(f"trial {number}: {objective} {value:.4f}; {seconds:.0f} s{left}", flush=True)
         return value
+
+
+class Chief:
+    """A worker's calls by Keras Tuner's `stub`: they wait for a chief that is away, not for one that is done.
+
+    Keras Tuner waits an hour for a chief that cannot be reached. It may have ended just now, with the workers that it
+    knew: calls then raise `grpc.RpcError`, and the file `results` is there.
+    """
+
+    def __init__(self, stub, results):
+        self._stub, self._results = stub, results
+
+    def __getattr__(self, name):
+        def call(request, wait_for_ready, timeout):
+            while True:
+                try:
+                    return getattr(self._stub, name)(request, timeout=timeout)
+                except grpc.RpcError as error:
+                    if error.code() != grpc.StatusCode.UNAVAILABLE or not cluster.await_chief(self._results):
+                        raise
+                    time.sleep(1)
+
+        return call
 
 
 def number_of(trial) -> int:

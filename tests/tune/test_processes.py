@@ -2,12 +2,15 @@
 
 import json
 import socket
+from types import SimpleNamespace
 
+import grpc
 import pytest
 
 from mam_keras.errors import RunError, UserError
 from mam_keras.search_directory import SearchDirectory
 from mam_keras.tune import cluster
+from mam_keras.tune.search import Chief
 
 
 def test_a_chief_and_two_workers_finish_one_search(start, ended, tmp_path):
@@ -70,3 +73,23 @@ def test_a_worker_waits_for_the_chief_unless_the_search_is_over(monkeypatch, tmp
         cluster.await_chief(results)
     results.touch()
     assert not cluster.await_chief(results)
+
+
+def test_a_worker_waits_for_a_chief_that_is_away_and_not_for_one_that_is_done(monkeypatch, tmp_path):
+    results = tmp_path / "tuning.json"
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        address = nobody.getsockname()
+        monkeypatch.setenv("KERASTUNER_ORACLE_IP", address[0])
+        monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(address[1]))
+        with grpc.insecure_channel("{}:{}".format(*address)) as channel:
+            stub = SimpleNamespace(CreateTrial=channel.unary_unary("/CreateTrial"))
+            results.touch()
+            with pytest.raises(grpc.RpcError) as caught:
+                Chief(stub, results).CreateTrial(b"", wait_for_ready=True, timeout=60)
+            assert caught.value.code() == grpc.StatusCode.UNAVAILABLE  # at once, not after these 60 s
+            asked = []
+            monkeypatch.setattr(cluster, "await_chief", lambda _: asked.append(1) or len(asked) < 3)
+            with pytest.raises(grpc.RpcError):
+                Chief(stub, results).CreateTrial(b"", wait_for_ready=True, timeout=60)
+    assert len(asked) == 3
