@@ -69,3 +69,19 @@ def test_snippet_of_the_readme_runs_on_it(demo):
         [sys.executable, "-c", snippet + check], cwd=demo[0], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_quotes_the_demo_as_its_report_measured_it():
+    """`reports/demo/figures.json` is written by `make demo`, with the page beside it."""
+    (measured,) = json.loads((ROOT / "reports/demo/figures.json").read_text())
+    assert measured["run"] == "demo"
+    value = {name: figure["value"] for name, figure in measured["figures"].items()}
+    shown = {name: f"{100 * value[name]:.0f} %" for name in ("pointing", "pointing_grad_cam")}
+    shown |= {name: f"{value[name]:.1f} times" for name in ("localisation", "localisation_grad_cam")}
+    text = " ".join((ROOT / "README.md").read_text().split())
+    assert (
+        f"`configs/demo.yaml` localises: on all {value['localised']:.0f} attributes the maps have "
+        f"{shown['localisation']} the energy of chance inside the region, and in {shown['pointing']} their highest "
+        f"position meets it (Grad-CAM: {shown['localisation_grad_cam']}, {shown['pointing_grad_cam']}). "
+        f"Balanced accuracy on test is {100 * value['balanced_accuracy']:.1f} %,"
+    ) in text
