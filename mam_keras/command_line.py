@@ -18,10 +18,29 @@ _MALLOC = {  # glibc's malloc.h, mallopt(3)
     -1: 2**31 - 1,  # M_TRIM_THRESHOLD: the heap is not cut back
     -2: 2**26,  # M_TOP_PAD: it grows by 64 MB at a time
 }
+_OBEYED = re.compile(  # by terminals: control characters, and those that turn the order of the others around
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+class Shown:
+    """A stream on which names of files, classes and people are seen as they are: what a terminal would obey, or cannot
+    be encoded at all, is written as an escape. All commands print through it.
+    """
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def write(self, text):
+        return self._stream.write(_OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text))
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
 
 
 def run(main):
     """Runs `main()` and exits: 0 done; 2 the user's input is at fault; 130 Ctrl-C; 143 SIGTERM; 1 anything else."""
+    sys.stdout, sys.stderr = Shown(sys.stdout), Shown(sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: stop(143))
     keep_freed_memory()
     try:

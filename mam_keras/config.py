@@ -7,7 +7,6 @@ key, what was read and what was expected. Imports neither TensorFlow nor Keras.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, model_validator
 
 from mam_keras import settings, systems
@@ -136,7 +135,7 @@ class Config(Section):
         values = self.model_dump(mode="json", by_alias=True)
         if self.tune is None:
             del values["tune"]
-        return yaml.safe_dump(values, sort_keys=False)
+        return settings.to_yaml(values)
 
 
 def load(path: str | Path, overrides: list[str] = ()) -> Config:

@@ -3,6 +3,7 @@
 Knows no section of its own: which there are says `config`. Imports neither TensorFlow nor Keras.
 """
 
+import datetime
 import difflib
 import importlib
 import re
@@ -25,6 +26,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # also of a folder
+
+MOST, DEEPEST = 100_000, 100  # values in a YAML file, and their levels
 
 
 class Section(pydantic.BaseModel):
@@ -128,13 +131,40 @@ def put(values: dict[str, Any], key: str, value: Any, where: str) -> None:
     values[last] = value
 
 
+def to_yaml(values: dict[str, Any]) -> str:
+    """Plain values as text that `read` reads back to equal ones."""
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False)
+
+
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, where `1e-5` is a number, `on` and `off` are texts, and a key given twice is an error."""
+    """PyYAML's safe loader, where `1e-5` is a number, `on` and `off` are texts, and a key given twice is an error.
+
+    What is written with aliases is counted as if it were written out, before it is: no text costs more than its size.
+    """
 
     yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML's own class attribute)
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def __init__(self, text):
+        super().__init__(text)
+        self._depth, self._count, self._counts = 0, 0, {}  # values so far; those that an anchor stands for
+
+    def compose_node(self, parent, index):
+        event, before = self.peek_event(), self._count
+        alias = isinstance(event, yaml.AliasEvent)
+        if alias and event.anchor in self.anchors and event.anchor not in self._counts:
+            raise yaml.MarkedYAMLError(problem="an alias within what it stands for", problem_mark=event.start_mark)
+        self._depth, self._count = self._depth + 1, before + self._counts.get(alias and event.anchor, 1)
+        if self._depth > DEEPEST or self._count > MOST:
+            problem = f"more than {DEEPEST} levels, or {MOST:,} values with those of aliases"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if not alias and event.anchor:
+            self._counts[event.anchor] = self._count - before
+        return node
 
     def construct_mapping(self, node, deep=False):
         seen = set()
@@ -149,18 +179,25 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper, which quotes what any loader or ours would not read as the text that it is."""
+
+
+for _class in (_Loader, _Dumper):
+    _class.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    )
 
 
 def _parse(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _Loader)  # a SafeLoader
-    except (yaml.YAMLError, TypeError) as error:
+    except (yaml.YAMLError, TypeError, ValueError, LookupError, AttributeError) as error:  # of `!!int x` and its kind
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problem = getattr(error, "problem", None) or " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{where}{line}: expected YAML. Received: {problem}") from None
 
 
@@ -183,11 +220,18 @@ def _explain(error: dict, section: type[Section], values: Any) -> str:
         known = _known_keys(section, location[:-1], values, {})
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}."
-        return f"{key}: unknown key; {hint} Received: {error['input']!r}"
+        return f"{key}: unknown key; {hint} Received: {_shown(error['input'])}"
     if error["type"] == "missing":
         return f"{key}: expected a value; this key is required and was not given. Received: nothing"
     expected = re.sub(r"^(Input|Value|String) should (be|match) ?", "", error["msg"])
-    return f"{key}: expected {expected}. Received: {error['input']!r}"
+    if error["type"] == "string_type" and isinstance(error["input"], (bool, int, float, datetime.date)):
+        expected += ", in quotes where YAML would read another kind of value"
+    return f"{key}: expected {expected}. Received: {_shown(error['input'])}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _known_keys(annotation: Any, location: list[str], values: Any, beside: Any) -> list[str]:

@@ -61,6 +61,23 @@ def test_every_end_has_its_exit_code_and_one_line(main, code, line):
     assert done.stdout in ("", "working\n")  # nothing is lost, though stdout is no terminal
 
 
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("a\x1b]0;title\x07.png", r"a\x1b]0;title\x07.png"),
+        ("gro\udcdf.jpg", r"gro\udcdf.jpg"),
+        ("a\u202egnp.exe", r"a\u202egnp.exe"),
+        ("\x9b2J", r"\x9b2J"),
+        ("Größe 東京\t", "Größe 東京\t"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_seen_and_not_obeyed(name, seen):
+    code = f"print({name!r}); print({name!r}, file=sys.stderr); fail(UserError('x' + {name!r}))"
+    done = python(f"command_line.run(lambda: exec({code!r}))", PYTHONIOENCODING="utf-8:strict")
+    assert done.stdout == f"{seen}\n"
+    assert done.stderr == f"{seen}\nerror: x{seen.strip()}\n"
+
+
 @pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_stop_leaves_what_was_there_and_at_most_a_partial_file(tmp_path, number, code):
     (tmp_path / "a.npz").write_text("whole")

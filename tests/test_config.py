@@ -137,6 +137,71 @@ def test_a_file_that_is_no_configuration_is_refused_with_its_line(tmp_path, text
     assert refused(tmp_path, text).startswith(line)
 
 
+ALIASES = "".join(f"k{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]\n" for n in range(9))
+
+
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ("k0: &a0 [x, x]\n" + ALIASES, "line 6: expected YAML. Received: more than 100 levels"),
+        (
+            "k0: &a0 {a: b}\n" + ALIASES.replace("[", "{<<: [").replace("]", "]}"),
+            "line 6: expected YAML. Received: more",
+        ),
+        (
+            "name: " + "[" * 1000 + "]" * 1000,
+            "line 1: expected YAML. Received: more than 100 levels",
+        ),
+        ("name: " + "{a: " * 1000 + "}" * 1000, "line 1: expected YAML. Received: more than 100 levels"),
+        ("- " * 1000 + "a", "line 1: expected YAML. Received: more than 100 levels"),
+        ("name: &a [*a]", "line 1: expected YAML. Received: an alias within what it stands for"),
+        ("name: *a", "line 1: expected YAML. Received: found undefined alias"),
+        ("name: !!int x", "expected YAML. Received: invalid literal for int()"),
+        ("name: !!int ''", "expected YAML. Received: string index out of range"),
+        ("name: !!bool maybe", "expected YAML. Received: 'maybe'"),
+        ("name: !!timestamp now", "expected YAML. Received: "),
+        ("name: 2020-13-45", "expected YAML. Received: month must be in 1..12"),
+        ("seed: " + "1" * 5000, "expected YAML. Received: Exceeds the limit"),
+        ("name: \x1b", "expected YAML. Received: unacceptable character"),
+    ],
+)
+def test_a_file_that_costs_more_than_its_size_or_means_nothing_is_refused(tmp_path, text, problem):
+    line = refused(tmp_path, text)
+    assert problem in line
+    assert len(line) < 300
+
+
+def test_aliases_may_be_used_and_long_values_are_cut_in_messages(tmp_path):
+    settings = load(tmp_path, TINY.replace("[4, 4]", "&few [4, 4]") + "  channels: 8\nloss: {localisation: 0}\n")
+    assert settings.model.backbone.front_end == (4, 4)
+    line = refused(tmp_path, TINY + "k: &a [" + "x, " * 500 + "]\nl: [" + "*a, " * 50 + "]\n")
+    assert "k: unknown key" in line and len(line) < 500
+
+
+# Texts that some reader of YAML takes for a number, a truth value, a date, nothing, or a thing of YAML's own.
+LOOK_ALIKES = ("1e5", "12e03", "25921e05", "+1E-2", "1_0e3", "1.5", "007", "0x1F", "1:30", "1_000", ".inf", ".nan")
+LOOK_ALIKES += ("no", "on", "y", "Off", "true", "null", "~", "", "2020-01-01", "=", "<<", "*a", "&a", "- a", "a: b")
+LOOK_ALIKES += ("#1", "'", '"', "\x1b", "Größe", "Gro\u0308ße", "😀", "a\nb", " a ", "\u2028")
+
+
+def test_whatever_text_is_written_is_read_again(tmp_path):
+    names = [name for name in LOOK_ALIKES if name]
+    settings = config.check({"name": "1e5", "data": {"source": "table", "file": "12e03", "attributes": names}}, "here")
+    again = load(tmp_path, settings.to_yaml())
+    assert again == settings
+    for name in names:
+        quoted = name.replace("'", "''")
+        if name.isprintable() and "," not in name:
+            assert load(tmp_path, TINY, f"data.attributes=['{quoted}']").data.attributes == (name,)
+
+
+@pytest.mark.parametrize(("text", "read"), [("1e5", "100000.0"), ("true", "True"), ("2020-01-01", "datetime.date")])
+def test_a_name_that_yaml_takes_for_something_else_is_asked_for_in_quotes(tmp_path, text, read):
+    line = refused(tmp_path, TINY, f"data.attributes=[{text}]")
+    assert "data.attributes.0: expected a valid string, in quotes where YAML would read another kind" in line
+    assert f"Received: {read}" in line
+
+
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     for path, reason in ((tmp_path / "none.yaml", "No such file or directory"), (tmp_path, "Is a directory")):
         with pytest.raises(UserError, match=f"^{path}: expected a readable YAML file. Received: {reason}$"):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, model_validator
 
 from mam_keras import config as configuration
@@ -87,7 +86,7 @@ class Study:
         return next((one for one in runs if self.configs[one].seed == self.configs[run].seed), runs[0])
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(self.file.model_dump(mode="json", by_alias=True), sort_keys=False)
+        return settings.to_yaml(self.file.model_dump(mode="json", by_alias=True))
 
 
 def in_words(changes) -> str:
