@@ -1,16 +1,28 @@
-"""Files that are there whole or not at all, and folders that one process holds at a time. Knows no content."""
+"""Files that are there whole or not at all, are read whole or refused, and folders that one process holds at a time.
+
+Knows no content.
+"""
 
 import contextlib
 import csv
 import fcntl
+import hashlib
+import io
 import json
+import math
 import os
 import tempfile
+import zipfile
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydantic
 
 from mam_keras.errors import RunError, UserError
 
 PARTIAL = ".partial-"  # how the name of a file begins that is still being written
+EXPANDED = 20  # times its own size is the most that an archive of arrays may hold, beyond the first 256 MB
 MARK = "# Written by mam_keras, whose folder this is.\n"  # how the file begins that makes a folder ours
 
 
@@ -110,8 +122,12 @@ def marked(path) -> bool:
         return False
 
 
+def as_json(values) -> str:
+    return json.dumps(values, indent=1, allow_nan=False) + "\n"
+
+
 def write_json(path, values):
-    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
+    write_text(path, as_json(values))
 
 
 def write_csv(path, rows):
@@ -120,3 +136,114 @@ def write_csv(path, rows):
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def digest(path: Path) -> str | None:
+    """Of a file's content; None where there is no file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def expecting(path, what):
+    """Whatever goes wrong in reading `path` is a `UserError`: "path: expected what. Received: ...", one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # flipped bits raise a dozen kinds out of zipfile, zlib, JSON and NumPy
+        raise UserError(f"{path}: expected {what}. Received: {_reason(error)}") from None
+
+
+def read_json(path: Path, what: str, form: Any) -> Any:
+    """What a JSON file holds, checked; None where there is no file.
+
+    Args:
+        what: it is expected to be, for the message, as "the evaluation of a finished run".
+        form: the type of its content, whatever pydantic takes, as a `typing.TypedDict`.
+
+    Raises `UserError` for any other content, and for a file that cannot be read.
+    """
+    if not path.exists():
+        return None
+    with expecting(path, what):
+        return checked_json(path.read_bytes(), form)
+
+
+def checked_json(content: bytes, form: Any) -> Any:
+    """`read_json` of bytes; raises `ValueError`."""
+    return pydantic.TypeAdapter(form).validate_json(content, strict=True)
+
+
+def read_arrays(path: Path, what: str, content: bytes | None = None) -> dict[str, np.ndarray] | None:
+    """{name: array} of an .npz file; None where there is no file.
+
+    All of it is read and its check sums are compared before an array counts as missing or NumPy believes a header, and
+    an array takes no more memory than its header and the archive's directory agree on.
+
+    Args:
+        what: it is expected to be, for the message, as "the predictions of a finished run".
+        content: the file's bytes where they have been read already.
+
+    Raises `UserError` for any other content, and for a file that cannot be read.
+    """
+    if content is None and not path.exists():
+        return None
+    with expecting(path, what):
+        content = path.read_bytes() if content is None else content
+        with zipfile.ZipFile(io.BytesIO(content)) as file:
+            names = file.namelist()
+            count = int.from_bytes(content[-12:-10], "little")  # the archive's own, which zipfile does not look at
+            if len(set(names)) != count:
+                raise ValueError(f"{len(set(names))} of {count} arrays")
+            size = sum(entry.file_size for entry in file.infolist())
+            if size > 2**28 + EXPANDED * len(content):
+                raise ValueError(f"{size:,} bytes of arrays in {len(content):,} bytes")
+            return {name.removesuffix(".npy"): _array(file.read(name)) for name in names}
+
+
+def _array(content):
+    stream = io.BytesIO(content)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    shape, _, dtype = read_header[np.lib.format.read_magic(stream)](stream)
+    left = len(content) - stream.tell()
+    if not dtype.hasobject and math.prod(shape) * max(dtype.itemsize, 1) != left:
+        raise ValueError(f"{left} bytes of an array {shape} of {dtype}")
+    stream.seek(0)
+    return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def read_csv(path: Path, what: str) -> list[dict[str, str]] | None:
+    """The rows of a CSV file of UTF-8, all of the same columns, under a header; None where there is no file.
+
+    Raises `UserError` for any other content, and for a file that cannot be read.
+    """
+    if not path.exists():
+        return None
+    with expecting(path, what), path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        names = next(reader, [])
+        if not names or len(set(names)) < len(names):
+            raise ValueError("no header" if not names else f"columns {', '.join(names)}")
+        rows = []
+        for row in reader:
+            if len(row) != len(names):
+                raise ValueError(f"{len(row)} of {len(names)} columns in line {reader.line_num}")
+            rows.append(dict(zip(names, row, strict=True)))
+        return rows
+
+
+def _reason(error):
+    """One line, also where pydantic gives a report and an error of the system no text."""
+    if isinstance(error, pydantic.ValidationError):
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            return f"no {place}"
+        received = "" if first["type"] == "json_invalid" else f", not {first['input']!r:.60}"
+        return f"{place}{': ' if place else ''}{first['msg']}{received}"
+    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    return text.splitlines()[0]

@@ -1,8 +1,5 @@
 """What a model's heads answered, split by split: one writer, one reader, one name for each head. Knows plain arrays."""
 
-import contextlib
-import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from mam_keras.data.source import Targets
-from mam_keras.errors import UserError
-from mam_keras.files import replacing
+from mam_keras.files import expecting, read_arrays, replacing
 
 THRESHOLD = 0.5  # an answer is "yes" where the probability is at least this
 _TITLES = {"attributes": "attribute heads", "multi_label": "multi-label head", "attention": "attention branch"}
+_WHAT = "the predictions of a finished run"
 _NOT_HEADS = ("ids", "labels", "known", "groups")
 
 
@@ -120,7 +117,8 @@ def targets(path: Path) -> Targets | None:
 
     Raises `UserError` for a damaged file.
     """
-    with _arrays(path) as arrays:
+    arrays = read_arrays(path, _WHAT) or {}
+    with expecting(path, _WHAT):
         return _targets(arrays)
 
 
@@ -129,36 +127,15 @@ def read(path: Path, split: str) -> Predictions | None:
 
     Raises `UserError` for a damaged file.
     """
-    with _arrays(path) as arrays:
-        asked, own = _targets(arrays), f"{split}."
-        parts = {name.removeprefix(own): array for name, array in arrays.items() if name.startswith(own)}
-        if not parts:
-            return None
-        heads = {name: array for name, array in parts.items() if name not in _NOT_HEADS}
-        return Predictions(parts["ids"], parts["labels"], parts.get("groups"), heads, parts.get("known"), asked)
+    arrays, own = read_arrays(path, _WHAT) or {}, f"{split}."
+    parts = {name.removeprefix(own): array for name, array in arrays.items() if name.startswith(own)}
+    if not parts:
+        return None
+    heads = {name: array for name, array in parts.items() if name not in _NOT_HEADS}
+    with expecting(path, _WHAT):
+        labels, groups, known = parts["labels"], parts.get("groups"), parts.get("known")
+        return Predictions(parts["ids"], labels, groups, heads, known, _targets(arrays))
 
 
 def _targets(arrays):
     return Targets(tuple(map(str, arrays["names"])), bool(arrays["exclusive"])) if "names" in arrays else None
-
-
-@contextlib.contextmanager
-def _arrays(path):
-    """{name: array} of the file, none where there is none; what is damaged is a `UserError`, whoever finds it.
-
-    All of it is read, whatever is asked for, so that names and check sums have been compared before an array counts as
-    missing, or NumPy believes its header.
-    """
-    try:
-        data = path.read_bytes()
-        with zipfile.ZipFile(io.BytesIO(data)) as file:
-            contents = {name.removesuffix(".npy"): io.BytesIO(file.read(name)) for name in file.namelist()}
-        count = int.from_bytes(data[-12:-10], "little")  # the archive's own, which zipfile does not look at
-        if len(contents) != count:
-            raise ValueError(f"{len(contents)} of {count} arrays")
-        yield {name: np.lib.format.read_array(content, allow_pickle=False) for name, content in contents.items()}
-    except FileNotFoundError:
-        yield {}
-    except Exception as error:  # flipped bits raise a dozen kinds out of zipfile, zlib and NumPy
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path}: expected the predictions of a finished run. Received: {reason}") from None

@@ -186,3 +186,16 @@ def test_flipped_bits_are_refused_or_change_nothing(tmp_path, whole):
         else:
             expect_equal(found, written)
     assert refused > 300
+
+
+def test_an_archive_that_unfolds_to_gigabytes_is_refused_unread(tmp_path):
+    path = tmp_path / "predictions.npz"
+    header = b"{'descr': '|b1', 'fortran_order': False, 'shape': (400000000,), }".ljust(117) + b"\n"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
+        file.open("test.known.npy", "w") as one,
+    ):
+        one.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+        for _ in range(400):
+            one.write(bytes(10**6))
+    expect_refusal(path)

@@ -18,7 +18,8 @@ import time
 from mam_keras import command_line
 from mam_keras.analysis import result
 from mam_keras.analysis.needs import lacking
-from mam_keras.analysis.result import Result, Unavailable, digest
+from mam_keras.analysis.result import Result, Unavailable
+from mam_keras.files import digest
 from mam_keras.statistics import Estimate
 
 ANALYSES = (

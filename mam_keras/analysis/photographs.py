@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from mam_keras.analysis import examples
-from mam_keras.analysis.result import Result, digest
+from mam_keras.analysis.result import Result
 from mam_keras.errors import UserError
+from mam_keras.files import digest
 
 NEEDS = {"maps"}
 VERSION = 2

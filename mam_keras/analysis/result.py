@@ -6,14 +6,16 @@ An analysis NAME leaves `NAME.json` (plain values, and what they were computed f
 
 import hashlib
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NotRequired
 
 import numpy as np
+from pydantic import ConfigDict
+from typing_extensions import TypedDict
 
-from mam_keras.files import replacing, write_json
+from mam_keras.errors import UserError
+from mam_keras.files import read_arrays, read_json, replacing, write_json
 
 
 class Unavailable(Exception):  # noqa: N818 (an answer, not a failure)
@@ -38,13 +40,22 @@ class Result:
         return self.values.get("unavailable")
 
 
+class _Kept(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="forbid")
+    key: dict[str, Any]
+    arrays: list[str]
+    values: dict[str, Any]
+    digest: NotRequired[str]  # of the three above; earlier versions left none
+
+
 def write(folder: Path, name: str, key: dict, result: Result) -> None:
     """Keeps a result, with the key that says what it was computed from (plain values)."""
     text = json.dumps(key, sort_keys=True)
     if result.arrays:
         with replacing(folder / f"{name}.npz") as beside, beside.open("wb") as file:
             np.savez_compressed(file, **result.arrays, **{_KEY: np.array(text)})
-    write_json(folder / f"{name}.json", {"key": key, "arrays": sorted(result.arrays), "values": result.values})
+    kept = {"key": key, "arrays": sorted(result.arrays), "values": result.values}
+    write_json(folder / f"{name}.json", kept | {"digest": _digest(kept)})
 
 
 def read(folder: Path, name: str, key: dict | None = None) -> Result | None:
@@ -54,28 +65,24 @@ def read(folder: Path, name: str, key: dict | None = None) -> Result | None:
         key: what it must have been computed from; None takes whatever there is.
     """
     try:
-        kept = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        kept = read_json(folder / f"{name}.json", "a result", _Kept)
+        if kept is None or kept.pop("digest", None) not in (None, _digest(kept)):
+            return None
         if key is not None and kept["key"] != json.loads(json.dumps(key)):
             return None
         arrays = {}
         if kept["arrays"]:
-            path = folder / f"{name}.npz"
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:  # numpy leaves a bad one open
-                if str(file[_KEY]) != json.dumps(kept["key"], sort_keys=True):
-                    return None
-                arrays = {array: file[array] for array in kept["arrays"]}
+            found = read_arrays(folder / f"{name}.npz", "a result's arrays") or {}
+            if str(found.pop(_KEY, None)) != json.dumps(kept["key"], sort_keys=True) or sorted(found) != kept["arrays"]:
+                return None
+            arrays = {array: found[array] for array in kept["arrays"]}
         return Result(kept["values"], arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+    except UserError:
         return None
 
 
-def digest(path: Path) -> str | None:
-    """Of a file's content; None where there is no file."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    except OSError:
-        return None
+def _digest(kept):
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16]
 
 
 _KEY = "computed_from"  # the key inside the npz

@@ -9,9 +9,9 @@ import json
 
 from mam_keras import config as configuration
 from mam_keras import predictions
-from mam_keras.analysis.result import digest
 from mam_keras.data.source import Targets
 from mam_keras.errors import UserError
+from mam_keras.files import digest
 from mam_keras.run_directory import RunDirectory
 
 

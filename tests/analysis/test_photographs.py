@@ -8,9 +8,9 @@ import pytest
 
 from mam_keras import analysis
 from mam_keras.analysis import photographs
-from mam_keras.analysis.result import digest
 from mam_keras.data.images import decode, prepare
 from mam_keras.errors import UserError
+from mam_keras.files import digest
 from tests.analysis import untrained
 from tests.export import encoded
 
