@@ -4,10 +4,9 @@ Everything random follows from (seed, epoch, index of the image), so an epoch ca
 """
 
 import hashlib
-import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from tqdm import tqdm
 
 from mam_keras.data.images import prepare
 from mam_keras.errors import UserError
-from mam_keras.files import locked, remove_partial, replacing, write_json
+from mam_keras.files import checked_json, locked, remove_partial, replacing, write_json
 from mam_keras.statistics import ratio
 
 READ_AHEAD = 64  # images decoded ahead of the one being kept
@@ -31,6 +30,8 @@ class Prepared:
         images: uint8 (n, S, S, 3); in memory, or mapped from the disk cache.
         ids, labels, groups, known: as in `source.Split`, of these n images.
         unreadable: what was left out, as "id: reason".
+        left_out: its ids.
+        contents: as `source.Split` gives them, of these n images; None where they are read from nowhere.
     """
 
     images: np.ndarray
@@ -39,6 +40,8 @@ class Prepared:
     groups: np.ndarray | None
     unreadable: tuple[str, ...]
     known: np.ndarray | None = None
+    left_out: tuple[str, ...] = ()
+    contents: np.ndarray | None = None
 
     def __post_init__(self):
         if self.known is None:
@@ -46,6 +49,16 @@ class Prepared:
 
     def __len__(self):
         return len(self.ids)
+
+    def take(self, rows):
+        """These images alone, in this order: int (m,). The same object where they are all in theirs."""
+        if np.array_equal(rows, np.arange(len(self))):
+            return self
+        of_rows = {
+            name: None if (array := getattr(self, name)) is None else array[rows]
+            for name in ("images", "ids", "labels", "groups", "known", "contents")
+        }
+        return replace(self, **of_rows)
 
     @property
     def units(self):
@@ -70,17 +83,26 @@ def read(split, name, settings):
     `settings.corrupt_share` of the split, or all of it. With `cache: disk` the prepared images are written beside
     their place and renamed, so that a killed process leaves no half-filled cache.
     """
+    contents = split.contents()
     if settings.cache == "memory":
         size, unreadable = settings.image_size, {}
         images = np.empty((len(split), size, size, 3), np.uint8)
         for row, image in enumerate(_readable(split, name, size, unreadable)):
             images[row] = image
     else:
-        images, unreadable = _disk_cache(split, name, settings)
+        images, unreadable = _disk_cache(split, contents, name, settings)
     named = _named(split, name, settings, unreadable)
     kept = np.setdiff1d(np.arange(len(split)), list(unreadable))
-    groups = None if split.groups is None else split.groups[kept]
-    return Prepared(images[: len(kept)], split.ids[kept], split.labels[kept], groups, named, split.known[kept])
+    return Prepared(
+        images[: len(kept)],
+        split.ids[kept],
+        split.labels[kept],
+        None if split.groups is None else split.groups[kept],
+        named,
+        split.known[kept],
+        tuple(str(split.ids[index]) for index in unreadable),
+        contents[kept],
+    )
 
 
 def training_batches(
@@ -154,8 +176,11 @@ def _untuned(dataset):
     return dataset.with_options(options)
 
 
-def _readable(split, name, size, unreadable):
-    """Yields the images that can be read, prepared, in order; adds {index: why} to `unreadable` for the others."""
+def _readable(split, name, size, unreadable, passing=None):
+    """Yields the images that can be read, prepared, in order; adds {index: why} to `unreadable` for the others.
+
+    Those whose content is not to blame, which may be read the next time, are added to the list `passing`.
+    """
     dataset = split.images().map(
         lambda image: prepare(image, size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
@@ -165,6 +190,8 @@ def _readable(split, name, size, unreadable):
             image = next(iterator).numpy()
         except tf.errors.OpError as error:  # that element alone: the dataset goes on with the next one
             unreadable[index] = _plain(error.message)
+            if passing is not None and not isinstance(error, tf.errors.InvalidArgumentError):
+                passing.append(index)
         else:
             yield image
 
@@ -181,12 +208,14 @@ def _named(split, name, settings, unreadable):
     return named
 
 
-def _disk_cache(split, name, settings):
+def _disk_cache(split, contents, name, settings):
     """The split's images mapped from the disk cache, filled first if need be, and which cannot be read and why.
 
-    One process fills it at a time. A damaged file is written again.
+    Kept under what the images are made of. One process fills it at a time. What is damaged, or of another shape, is
+    written again.
     """
-    key = hashlib.sha256(f"{split.fingerprint} {settings.image_size}".encode()).hexdigest()[:16]
+    shape = (len(split), settings.image_size, settings.image_size, 3)
+    key = hashlib.sha256(contents.tobytes() + f"{shape}".encode()).hexdigest()[:16]
     folder = Path(settings.cache_directory)
     images_file, unreadable_file = folder / f"{name}-{key}.npy", folder / f"{name}-{key}.json"
     try:
@@ -194,32 +223,46 @@ def _disk_cache(split, name, settings):
         with locked(folder, wait=True):
             remove_partial(folder)
             try:
-                return _mapped(images_file, unreadable_file)
-            except (OSError, EOFError, ValueError):  # not there yet, or damaged
-                _fill(images_file, unreadable_file, split, name, settings)
-                return _mapped(images_file, unreadable_file)
+                return _mapped(images_file, shape), _kept(unreadable_file, len(split))
+            except Exception:  # not there yet, or damaged: flipped bits raise many kinds
+                unreadable = _fill(images_file, unreadable_file, split, contents, name, settings)
+                return _mapped(images_file, shape), unreadable
     except OSError as error:
         raise UserError(
             f"data.cache_directory: expected a folder that can be written. Received: {folder} ({error.strerror})"
         ) from None
 
 
-def _fill(images_file, unreadable_file, split, name, settings):
-    unreadable, shape = {}, (settings.image_size, settings.image_size, 3)
+def _fill(images_file, unreadable_file, split, contents, name, settings):
+    unreadable, passing, shape = {}, [], (settings.image_size, settings.image_size, 3)
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(split), *shape)}
     with replacing(images_file) as beside:
         with beside.open("wb") as file:  # not a map: where the disk is full, writing to one kills the process
             np.lib.format.write_array_header_1_0(file, header)
-            for image in _readable(split, name, settings.image_size, unreadable):
+            for image in _readable(split, name, settings.image_size, unreadable, passing):
                 file.write(image)
             file.write(bytes(len(unreadable) * math.prod(shape)))
         _named(split, name, settings, unreadable)
-        write_json(unreadable_file, unreadable)
+        unreadable_file.unlink(missing_ok=True)
+        if not contents[passing].any():  # else it is filled again next time: a failure that may pass is not kept
+            write_json(unreadable_file, unreadable)
+    return unreadable
 
 
-def _mapped(images_file, unreadable_file):
-    unreadable = {int(index): reason for index, reason in json.loads(unreadable_file.read_text()).items()}
-    return np.load(images_file, mmap_mode="r"), unreadable
+def _mapped(images_file, shape):
+    images = np.load(images_file, mmap_mode="r")
+    if images.dtype != np.uint8 or images.shape != shape:
+        raise ValueError(f"{images.dtype} {images.shape}")
+    return images
+
+
+def _kept(unreadable_file, count):
+    """{index: why}; raises `ValueError` for any other JSON."""
+    found = checked_json(unreadable_file.read_bytes(), dict[str, str])
+    unreadable = {int(index): reason for index, reason in found.items()}
+    if not all(0 <= index < count for index in unreadable):
+        raise ValueError("indices of other images")
+    return unreadable
 
 
 def _plain(message):

@@ -3,7 +3,8 @@
 Knows no file format and no training.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
@@ -60,6 +61,28 @@ class Data(Section):
             )
 
 
+def digests(contents: Iterable[bytes]) -> np.ndarray:
+    """uint64 (n,), a hash of each content."""
+    found = b"".join(hashlib.blake2b(content, digest_size=8).digest() for content in contents)
+    return np.frombuffer(found, np.uint64)
+
+
+def file_digests(paths: Iterable) -> np.ndarray:
+    """`digests` of files, uint64 (n,), 0 of one that cannot be read.
+
+    Every byte is read: names, sizes and times are equal where a data set was unpacked, copied or replaced. 16,000 files
+    of CelebA take 0.3 s.
+    """
+    found = []
+    for path in paths:
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 (pathlib is slower, on 200,000 files)
+                found.append(digests([file.read()])[0])
+        except OSError:
+            found.append(0)
+    return np.array(found, np.uint64)
+
+
 class Targets(NamedTuple):
     """What is asked about every image.
 
@@ -83,8 +106,9 @@ class Split:
             image, uint8 (height, width, 3). An element that cannot be read raises when it is drawn, and the
             dataset goes on with the next one.
         groups: int (n,) or None; images of one group (one person) are not independent.
-        fingerprint: a string that changes whenever the images do (names, sizes and times of files, or the settings
-            they are drawn from); the disk cache is kept under it.
+        contents: called without arguments, gives a digest of what each image is read from, uint64 (n,), 0 where there
+            is nothing to read: its file's bytes, or the settings it is drawn from. Neither names, places nor times
+            count; the disk cache is kept under it.
         known: bool (n, K), whether a label is; all are where it is left out. A label that is not known is in no loss
             and in no figure.
     """
@@ -93,7 +117,7 @@ class Split:
     labels: np.ndarray
     images: Callable
     groups: np.ndarray | None
-    fingerprint: str
+    contents: Callable
     known: np.ndarray | None = None
 
     def __post_init__(self):

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from pydantic import Field
 
 from mam_keras.data.pen import Pen, both_sides, ellipse, mirrored, smooth
-from mam_keras.data.source import SPLITS, Data, Source, Split, Targets
+from mam_keras.data.source import SPLITS, Data, Source, Split, Targets, digests
 from mam_keras.settings import Count, Share
 
 # Name and positive rate. The two makeups stay at 0.5: only then can any co-occurrence keep both rates.
@@ -34,7 +34,7 @@ _RATES = {
 }
 ATTRIBUTES = tuple(_RATES)
 
-_VERSION = 1  # of the drawing; part of the fingerprint, so it rises with every change of a pixel
+_VERSION = 1  # of the drawing; part of the images' digests, so it rises with every change of a pixel
 _OVERSAMPLING = 3  # shapes are drawn this much larger and averaged: smooth edges
 _BATCH = 32  # images per call from tf.data
 
@@ -200,6 +200,7 @@ def _split(settings, name):
     makeup, lipstick = ATTRIBUTES.index("Heavy_Makeup"), ATTRIBUTES.index("Wearing_Lipstick")
     labels[:, lipstick] = labels[:, makeup] == (chance[:, lipstick] < co_occurrence)
     size = settings.image_size
+    drawing = f"synthetic_faces {_VERSION} {name} {size} {settings.seed} {co_occurrence}"
 
     def drawn(indices):
         return np.stack([draw(Scene(settings.seed, name, int(i)), labels[i], size) for i in indices])
@@ -219,7 +220,7 @@ def _split(settings, name):
         labels=labels,
         images=images,
         groups=None,
-        fingerprint=f"synthetic_faces {_VERSION} {name} {count} {size} {settings.seed} {co_occurrence}",
+        contents=lambda: digests(f"{drawing} {index}".encode() for index in range(count)),
     )
 
 

@@ -5,7 +5,6 @@ Reads prepared files only: runs no builder's code, downloads nothing.
 
 import contextlib
 import functools
-import hashlib
 import logging
 import shlex
 from typing import ClassVar, Literal
@@ -13,8 +12,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from mam_keras.data import attribute_positions, nearest, some
-from mam_keras.data.source import Data, Source, Split, Targets
-from mam_keras.data.table import SPLIT_NAMES, one_hot, stamp
+from mam_keras.data.source import Data, Source, Split, Targets, digests
+from mam_keras.data.table import SPLIT_NAMES, one_hot
 from mam_keras.errors import UserError
 from mam_keras.settings import Text
 
@@ -82,7 +81,7 @@ def load(settings: Settings) -> Source:
             labels=labels[rows],
             images=functools.partial(_images, builder, names[split], settings.image, rows),
             groups=None if groups is None else groups[rows],
-            fingerprint=_fingerprint(builder, names[split], rows),
+            contents=functools.partial(_contents, builder, names[split], settings.image, rows),
             known=known[rows],
         )
     others = [name for name in targets.names if name not in chosen]
@@ -211,20 +210,26 @@ def _only(value):
 
 
 def _images(builder, name, image, rows):
-    """Of a split, those alone where `rows`, bool (n,), says so."""
     import tensorflow as tf
-    import tensorflow_datasets as tfds
 
     from mam_keras.data import images
+
+    return _encoded(builder, name, image, rows).map(
+        lambda encoded: images.decode(encoded), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+
+
+def _encoded(builder, name, image, rows):
+    """The encoded images of a split, those alone where `rows`, bool (n,), says so."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
 
     with _quiet():
         encoded = _in_order(builder, name, {image: True}, {image: tfds.decode.SkipDecoding()})
     if not rows.all():
         encoded = tf.data.Dataset.zip(tf.data.Dataset.from_tensor_slices(rows), encoded)
         encoded = encoded.filter(lambda kept, _: kept).map(lambda _, example: example)
-    return encoded.map(
-        lambda example: images.decode(example[image]), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+    return encoded.map(lambda example: example[image])
 
 
 def _in_order(builder, name, wanted, decoders=None):
@@ -239,10 +244,5 @@ def _in_order(builder, name, wanted, decoders=None):
     )
 
 
-def _fingerprint(builder, name, rows) -> str:
-    digest = hashlib.sha256(f"{builder.info.full_name} {name}".encode())
-    if not rows.all():
-        digest.update(np.packbits(rows).tobytes())
-    for path in builder.info.splits[name].filepaths:
-        digest.update(f"{path.name}\0{stamp(path)}\n".encode())
-    return digest.hexdigest()
+def _contents(builder, name, image, rows) -> np.ndarray:
+    return digests(_encoded(builder, name, image, rows).as_numpy_iterator())

@@ -95,17 +95,22 @@ def test_a_class_may_be_called_train(tmp_path, draw):
     assert source.attributes == ("bus", "test", "train")
 
 
-def test_the_fingerprint_follows_the_files_of_its_split_only(tmp_path, draw):
+def test_the_contents_follow_the_bytes_of_the_files_and_nothing_else(tmp_path, draw):
     draw(tmp_path, ["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png", "val/a/1.png", "val/b/1.png"])
 
-    def fingerprints():
-        return {name: split.fingerprint for name, split in data.load(settings(tmp_path)).splits.items()}
+    def contents():
+        splits = data.load(settings(tmp_path)).splits
+        return {name: dict(zip(split.ids, split.contents(), strict=True)) for name, split in splits.items()}
 
-    before = fingerprints()
-    assert fingerprints() == before
-    os.utime(tmp_path / "test/a/1.png", ns=(0, 0))
-    after = fingerprints()
-    assert after.pop("test") != before.pop("test")
+    before, file = contents(), tmp_path / "test/a/1.png"
+    os.utime(file, ns=(0, 0))
+    assert contents() == before
+    changed = bytearray(file.read_bytes())
+    changed[-1] ^= 1
+    file.write_bytes(changed)
+    os.utime(file, ns=(0, 0))
+    after = contents()
+    assert after["test"].pop("test/a/1.png") != before["test"].pop("test/a/1.png")
     assert after == before
 
 

@@ -1,4 +1,5 @@
 import io
+import os
 import resource
 import threading
 import time
@@ -12,7 +13,7 @@ from PIL import Image
 from mam_keras.data import pipeline
 from mam_keras.data.augmentation import GREY, Augmentation, Blocks
 from mam_keras.data.images import decode, prepare, read_files
-from mam_keras.data.source import Split
+from mam_keras.data.source import Split, file_digests
 from mam_keras.data.synthetic_faces import Settings
 from mam_keras.errors import RunError, UserError
 from mam_keras.files import locked
@@ -30,10 +31,16 @@ def smooth(size=SIZE, seed=0):
     return Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
 
 
-def split_of(paths, fingerprint="first"):
+def split_of(paths):
     names = np.array([path.name for path in paths])
     labels = np.arange(len(paths))[:, None] % 2 == [0, 1]
-    return Split(names, labels, lambda: read_files(map(str, paths)), np.arange(len(paths)) // 2, fingerprint)
+    return Split(
+        names,
+        labels,
+        lambda: read_files(map(str, paths)),
+        np.arange(len(paths)) // 2,
+        lambda: file_digests(paths),
+    )
 
 
 @pytest.fixture
@@ -445,7 +452,7 @@ def test_the_disk_cache_equals_the_memory_cache_and_is_used_again(ten, tmp_path)
 
 def test_the_disk_cache_is_filled_anew_for_other_images_or_another_size(ten, tmp_path):
     from_disk(split_of(ten), tmp_path / "cache")
-    changed = split_of(ten[::-1], fingerprint="second")
+    changed = split_of(ten[::-1])
     np.testing.assert_array_equal(from_disk(changed, tmp_path / "cache").images, pixels(ten[::-1]))
     assert from_disk(split_of(ten), tmp_path / "cache", limit=None).images.shape == (10, SIZE, SIZE, 3)
     small = pipeline.read(
@@ -457,7 +464,7 @@ def test_the_disk_cache_is_filled_anew_for_other_images_or_another_size(ten, tmp
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".json"])
-@pytest.mark.parametrize("damage", ["truncated", "empty", "other", "missing"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "other", "missing", "of another kind", "deep"])
 def test_a_damaged_cache_is_filled_again(ten, tmp_path, suffix, damage):
     from_disk(split_of(ten), tmp_path / "cache")
     (path,) = (tmp_path / "cache").glob(f"*{suffix}")
@@ -465,7 +472,11 @@ def test_a_damaged_cache_is_filled_again(ten, tmp_path, suffix, damage):
     if damage == "missing":
         path.unlink()
     else:
-        path.write_bytes({"truncated": whole[:-2], "empty": b"", "other": b"something else"}[damage])
+        small = io.BytesIO()
+        np.save(small, np.zeros((5, SIZE, SIZE, 3), np.uint8))
+        other = small.getvalue() if suffix == ".npy" else b'["a list"]'
+        contents = {"truncated": whole[:-2], "empty": b"", "other": b"something else", "of another kind": other}
+        path.write_bytes((contents | {"deep": b"[" * 100_000})[damage])
     np.testing.assert_array_equal(from_disk(split_of(ten), tmp_path / "cache").images, pixels(ten))
     assert path.read_bytes() == whole
 
@@ -481,6 +492,36 @@ def test_what_cannot_be_read_is_not_kept_where_it_is_too_much(ten, tmp_path):
     for path, content in zip(ten, contents, strict=True):
         path.write_bytes(content)
     np.testing.assert_array_equal(from_disk(split_of(ten), tmp_path / "cache").images, whole)
+
+
+def test_the_disk_cache_goes_by_content_not_by_name_size_and_time(ten, tmp_path):
+    """As two data sets that were unpacked with the same names and times, or one whose files were put in their place."""
+    one, other = (np.full((SIZE, SIZE, 3), grey, np.uint8) for grey in (10, 20))
+    path = tmp_path / "one.bmp"
+    for image in (one, other):
+        Image.fromarray(image).save(path)
+        os.utime(path, (0, 0))
+        np.testing.assert_array_equal(from_disk(split_of([path]), tmp_path / "cache").images, image[None])
+    path.rename(tmp_path / "moved.bmp")
+    np.testing.assert_array_equal(
+        from_disk(unread(split_of([tmp_path / "moved.bmp"])), tmp_path / "cache").images, other[None]
+    )
+
+
+@pytest.mark.parametrize("away_already", [True, False], ids=["missing", "lost while it is decoded"])
+def test_a_file_that_could_not_be_read_once_is_read_the_next_time(ten, tmp_path, away_already):
+    """The cache was filled while a network folder was away."""
+    split, away = split_of(ten), tmp_path / "away"
+    contents = split.contents().copy()
+    contents[3] = 0 if away_already else contents[3]
+    ten[3].rename(away)
+    first = from_disk(replace(split, contents=lambda: contents), tmp_path / "cache", corrupt_share=0.5)
+    assert first.left_out == ("3.png",)
+    np.testing.assert_array_equal(first.images, pixels([*ten[:3], *ten[4:]]))
+    away.rename(ten[3])
+    again = from_disk(split, tmp_path / "cache", corrupt_share=0.5)
+    np.testing.assert_array_equal(again.images, pixels(ten))
+    assert not again.unreadable
 
 
 def test_a_kept_share_of_unreadable_images_is_judged_by_the_settings_of_today(ten, tmp_path):

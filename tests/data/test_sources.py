@@ -101,13 +101,13 @@ def test_training_on_validation_without_it_is_refused(table, refusal):
     )
 
 
-def test_every_selection_of_images_has_a_fingerprint_of_its_own(table):
-    choices = [{}, {"limit": 3}, {"limit": 4}, {"train_on_validation": True}, {"train_on_validation": True, "limit": 3}]
-    prints = [split.fingerprint for values in choices for split in data.load(settings(table, **values)).splits.values()]
-    # 5 + 3 of train, 3 of validation and 2 of test; test's two images and validation's three are not cut by 3 or 4.
-    assert len(set(prints)) == 5 + 1 + 1
-    again = [split.fingerprint for values in choices for split in data.load(settings(table, **values)).splits.values()]
-    assert again == prints
+def test_the_contents_are_those_of_the_selected_images(table):
+    whole = {name: split.contents().tolist() for name, split in data.load(settings(table)).splits.items()}
+    every = [one for ones in whole.values() for one in ones]
+    assert len(set(every)) == 10 and 0 not in every
+    joined = whole["train"] + whole["validation"]
+    for values, train in (({"limit": 3}, whole["train"][:3]), ({"train_on_validation": True}, joined)):
+        assert data.load(settings(table, **values)).splits["train"].contents().tolist() == train
 
 
 def test_a_source_without_training_images_is_refused(monkeypatch, refusal):
@@ -180,7 +180,7 @@ def test_training_images_without_a_known_label_are_refused(table, refusal):
 
 def test_a_label_that_is_not_known_is_no_yes():
     with pytest.raises(ValueError, match="`known` must be bool of the shape of `labels`, True wherever these are"):
-        Split(np.array(["a"]), np.array([[True]]), None, None, "", np.array([[False]]))
+        Split(np.array(["a"]), np.array([[True]]), None, None, None, np.array([[False]]))
 
 
 def test_groups_in_two_splits_are_said(table):
