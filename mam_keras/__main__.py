@@ -18,7 +18,7 @@ def main():
     parser.add_argument("command", choices=COMMANDS)
     command = parser.parse_args(sys.argv[1:2]).command
     del sys.argv[1]
-    command_line.run(importlib.import_module(f"mam_keras.{command}.__main__").main)
+    command_line.run(lambda: importlib.import_module(f"mam_keras.{command}.__main__").main())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""What every command line shares: exit codes, one clear line for every way to fail, and a quiet TensorFlow."""
+"""What every command line shares: exit codes, one clear line for every way to fail, and libraries and streams that are
+what the product needs, whatever a user's machine says of them."""
 
 import contextlib
 import ctypes
 import importlib
+import io
 import os
 import re
 import signal
@@ -39,9 +41,13 @@ class Shown:
 
 
 def run(main):
-    """Runs `main()` and exits: 0 done; 2 the user's input is at fault; 130 Ctrl-C; 143 SIGTERM; 1 anything else."""
-    sys.stdout, sys.stderr = Shown(sys.stdout), Shown(sys.stderr)
+    """Runs `main()` and exits: 0 done; 2 the user's input is at fault; 130 Ctrl-C; 143 SIGTERM; 1 anything else.
+
+    A command imports in `main` what takes time, so that signals are heeded from the start.
+    """
     signal.signal(signal.SIGTERM, lambda *_: stop(143))
+    _open_streams()
+    sys.stdout, sys.stderr = Shown(sys.stdout), Shown(sys.stderr)
     keep_freed_memory()
     try:
         main()
@@ -79,28 +85,92 @@ def keep_freed_memory():
 
 
 def import_tensorflow():
-    """Imports TensorFlow without its start-up chatter, some of which no setting of its own silences."""
-    if SHOW_ALL in os.environ:
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # whatever it was: importing TensorFlow leaves a 1 to child processes
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    """Imports TensorFlow without its start-up chatter, and Keras on it as the product needs it: channels last, float32.
+
+    What keras.json and KERAS_BACKEND say is left to other programs. Raises `UserError` where Keras has been imported on
+    another backend, or refuses its keras.json.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # for child processes, too
     try:
-        os.dup2(nowhere, 2)
-        importlib.import_module("tensorflow")
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        with _silence() if "tensorflow" not in sys.modules and SHOW_ALL not in os.environ else contextlib.nullcontext():
+            importlib.import_module("tensorflow")
+        keras = importlib.import_module("keras")
+    except (ValueError, TypeError, AttributeError, OSError) as error:
+        folder = os.environ.get("KERAS_HOME", "~/.keras")
+        raise UserError(f"{folder}/keras.json: expected settings that Keras can read. Received: {error}") from None
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(
+            "KERAS_BACKEND: expected tensorflow, before Keras is imported. Received: Keras, imported on "
+            f"{keras.backend.backend()}"
+        )
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+
+
+def import_matplotlib():
+    """Imports matplotlib without what a user's matplotlibrc and MPLBACKEND say, which can also be broken."""
+    os.environ |= {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": "agg"}
+    with contextlib.chdir(os.sep):  # a matplotlibrc in the working directory would come first
+        importlib.import_module("matplotlib")
 
 
 def stop(code):
     """Ends the process at once, saying that the same command carries on; from a signal's handler or any thread."""
     # Not an exception: TensorFlow's C++ would swallow it now and then. Whatever is written is written beside its place.
-    with contextlib.suppress(RuntimeError):  # the program may have been printing just then
+    with contextlib.suppress(RuntimeError, OSError):  # the program may have been printing just then
         sys.stdout.flush()
-    os.write(2, f"{STOPPED}\n".encode())
+    with contextlib.suppress(OSError):
+        os.write(2, f"{STOPPED}\n".encode())
     os._exit(code)
+
+
+class _Output(io.FileIO):
+    """A stream whose failures end nothing: training goes on when whoever reads it has left, or its disk is full."""
+
+    def write(self, text):
+        try:
+            written = super().write(text)
+        except OSError:
+            written = None
+        return len(text) if written is None else written
+
+
+def _open_streams():
+    """Standard streams that are there, and that print something else for what their encoding lacks.
+
+    One that is missing becomes the null device before a file takes its number; one that is not the system's own, as a
+    test's, is left alone.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest number that is free: this one
+        stream = getattr(sys, name)
+        if number and stream is getattr(sys, f"__{name}__"):
+            how = {"encoding": "utf-8"}
+            if stream:
+                stream.flush()
+                how = {kept: getattr(stream, kept) for kept in ("encoding", "line_buffering", "write_through")}
+            buffered = io.BufferedWriter(_Output(number, "w", closefd=False))
+            errors = "replace" if name == "stdout" else "backslashreplace"  # "?" keeps the width of tables
+            setattr(sys, name, io.TextIOWrapper(buffered, errors=errors, **how))
+
+
+@contextlib.contextmanager
+def _silence():
+    """Nothing reaches standard error meanwhile; no setting of TensorFlow's own silences all that it says."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # whatever it was: importing TensorFlow leaves a 1 to child processes
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _describe(error):

@@ -78,11 +78,15 @@ def locked(folder, wait):
 def replacing(path):
     """A path beside `path` to write to; on leaving it takes the place of `path`, after an error it is removed.
 
-    Raises `RunError` naming `path` where writing fails, as on a full disk.
+    Raises `UserError` naming its folder where nothing can be written there, as on a read-only disk, and `RunError`
+    naming `path` where writing fails, as on a full one.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix=PARTIAL, suffix=f"-{path.name}", dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(prefix=PARTIAL, suffix=f"-{path.name}", dir=path.parent)
+    except OSError as error:
+        raise UserError(f"{path.parent}: expected a folder that can be written. Received: {error.strerror}") from None
     os.close(handle)
     beside = Path(beside)
     try:

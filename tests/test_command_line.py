@@ -1,6 +1,7 @@
 """Exit codes and the one line of every way to end. (Signals in the middle of a training: `fit/test_resume.py`.)"""
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mam_keras import command_line
 from mam_keras.__main__ import COMMANDS
 from mam_keras.files import remove_partial
 
@@ -113,15 +115,110 @@ def test_the_traceback_is_there_for_who_asks():
     assert done.stderr.endswith(f"error: ValueError: wrong {SHOWS_WHERE}\n")
 
 
-def test_a_reader_that_leaves_is_no_traceback():
-    program = "command_line.run(lambda: [print('x' * 10000, flush=True) for _ in range(100)])"
+WORK = """
+from pathlib import Path
+def main():
+    for _ in range(100):
+        print("x" * 10000, flush=True)
+    with Path({file!r}).open("w") as file:
+        print("printed")
+        os.system("echo by another program; echo by another program >&2")
+        file.write("worked")
+command_line.run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    "streams",
+    [
+        "| head -c 1 >/dev/null",
+        "2>&1 | head -c 1 >/dev/null",
+        ">/dev/full",
+        ">/dev/full 2>&1",
+        ">&-",
+        "2>&-",
+        "<&- >&- 2>&-",
+    ],
+)
+def test_work_goes_on_whoever_reads_what_is_printed(tmp_path, streams):
+    """A reader that has left, a full disk, streams that are not there: nor does print write into other files."""
+    program, said = tmp_path / "program.py", tmp_path / "said"
+    program.write_text(OPENING + WORK.format(file=str(tmp_path / "file")))
+    command = f"set -o pipefail; {{ {sys.executable} {program} {streams}; }} 2>{said}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", command], env=environment, check=False, timeout=60)
+    assert (done.returncode, (tmp_path / "file").read_text()) == (0, "worked")
+    assert "Error" not in said.read_text()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_what_an_encoding_lacks_is_printed_as_something_else(encoding):
+    program = "command_line.run(lambda: [print('─ü\u20ac') for sys.stdout in (sys.stdout, sys.stderr)])"
     command = [sys.executable, "-c", OPENING + program]
-    writer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with writer:
-        writer.stdout.close()
-        assert "Traceback" not in (lines := writer.stderr.read())
-    assert lines.splitlines()[0] == "error: Broken pipe"
-    assert writer.returncode == 1
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, env=environment, timeout=60)
+    assert done.returncode == 0
+    assert done.stdout == "─ü\u20ac\n".encode(encoding, "replace")
+    assert done.stderr == "─ü\u20ac\n".encode(encoding, "backslashreplace")
+
+
+def test_streams_of_others_are_left_alone(capsys):
+    before = sys.stdout, sys.stderr
+    command_line._open_streams()
+    assert (sys.stdout, sys.stderr) == before
+
+
+def test_signals_are_heeded_from_the_start():
+    """What a command imports before it runs takes no time."""
+    program = "".join(f"import mam_keras.{command}.__main__\n" for command in COMMANDS)
+    program += "print([name for name in ('numpy', 'pydantic', 'yaml', 'keras') if name in sys.modules])"
+    assert python(program).stdout == "[]\n"
+
+
+KERAS = """
+def main():
+    command_line.import_tensorflow()
+    import keras
+    print(*(getattr(keras.config, name)() for name in ("backend", "image_data_format", "floatx", "epsilon")))
+"""
+
+
+def test_a_users_settings_of_keras_are_left_to_other_programs(tmp_path):
+    own = {"backend": "torch", "image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.1}
+    (tmp_path / "keras.json").write_text(json.dumps(own))
+    home = {"KERAS_HOME": str(tmp_path)}
+    done = python(f"{KERAS}\ncommand_line.run(main)", KERAS_BACKEND="torch", **home)
+    assert (done.stdout, done.stderr) == ("tensorflow channels_last float32 1e-07\n", "")
+    (tmp_path / "keras.json").write_text("[]")
+    done = python(f"{KERAS}\ncommand_line.run(main)", **home)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"error: {tmp_path}/keras.json: expected settings that Keras can read. Received: ")
+
+
+def test_keras_on_another_backend_is_refused_in_one_line():
+    done = python(f"import keras\n{KERAS}\ncommand_line.run(main)", KERAS_BACKEND="jax")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "error: KERAS_BACKEND: expected tensorflow, before Keras is imported. Received: Keras, imported on jax"
+    )
+
+
+def test_a_users_settings_of_matplotlib_are_left_to_other_programs(tmp_path):
+    """Nor does it matter that they cannot be read: in the working directory, in the folder of settings."""
+    (tmp_path / "matplotlibrc").write_bytes(b"text.usetex: True  # f\xfcr mich\n")
+    program = (
+        "def main():\n"
+        "    command_line.import_matplotlib()\n"
+        "    import matplotlib\n"
+        "    print(matplotlib.get_backend(), matplotlib.rcParams['text.usetex'])\n"
+        "command_line.run(main)\n"
+    )
+    ambient = {"MPLBACKEND": "no such", "MPLCONFIGDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", OPENING + program]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | ambient, check=False, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("agg False\n", "")
 
 
 def test_fit_without_arguments_says_how_it_is_used():

@@ -222,7 +222,7 @@ def test_a_directory_that_cannot_be_written_is_refused(directory, monkeypatch):
 
     monkeypatch.setattr("tempfile.mkstemp", denied)  # nothing is denied to root, whom tests may run as
     line = refused(directory, settings())
-    assert line == f"{directory.path}: expected a directory that can be written (--run). Received: Permission denied"
+    assert line == f"{directory.path}: expected a folder that can be written. Received: Permission denied"
 
 
 def test_a_directory_that_another_process_works_in_is_refused(directory):

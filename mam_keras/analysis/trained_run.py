@@ -7,8 +7,8 @@ import dataclasses
 import functools
 import json
 
+from mam_keras import command_line, predictions
 from mam_keras import config as configuration
-from mam_keras import predictions
 from mam_keras.data.source import Targets
 from mam_keras.errors import UserError
 from mam_keras.files import digest
@@ -92,6 +92,7 @@ class TrainedRun:
     @functools.cached_property
     def network(self):
         """The trained `model.network.Network`."""
+        command_line.import_tensorflow()
         from mam_keras import systems
 
         return systems.load(self.config, self.targets, self.directory.model)

@@ -2,12 +2,14 @@
 
 import argparse
 
-from mam_keras import command_line, config
+from mam_keras import command_line
 from mam_keras.errors import UserError
-from mam_keras.run_directory import RunDirectory
 
 
 def main():
+    from mam_keras import config
+    from mam_keras.run_directory import RunDirectory
+
     parser = argparse.ArgumentParser(
         prog="python -m mam_keras.export",
         description="Write a finished run's model for TF Serving, as the next version in a folder of versions.",

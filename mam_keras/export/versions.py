@@ -14,6 +14,8 @@ from pathlib import Path
 from mam_keras.errors import UserError
 from mam_keras.files import PARTIAL, locked
 
+HIGHEST = 2**63 - 1  # TF Serving reads a version as int64, and overlooks what is beyond it
+
 
 @contextlib.contextmanager
 def next_version(base):
@@ -21,7 +23,7 @@ def next_version(base):
 
     What a killed process left behind is removed first. Yields the folder, and the path that it will have.
 
-    Raises `UserError` where `base` cannot be written or another process is exporting to it.
+    Raises `UserError` where `base` cannot be written, another process is exporting to it, or no number is left.
     """
     base = Path(base)
     with contextlib.ExitStack() as held:
@@ -41,7 +43,12 @@ def next_version(base):
             ) from None
         held.callback(shutil.rmtree, partial, ignore_errors=True)
         numbers = [int(entry.name) for entry in base.iterdir() if re.fullmatch("[0-9]+", entry.name)]
-        version = base / str(max(numbers, default=0) + 1)
+        newest = max((number for number in numbers if number <= HIGHEST), default=0)
+        if newest == HIGHEST:
+            raise UserError(
+                f"{base}: expected versions below {HIGHEST}, so that there is a next one. Received: {newest}"
+            )
+        version = base / str(newest + 1)
         yield partial, version
         partial.chmod(0o755)
         for entry in (*partial.rglob("*"), partial):

@@ -3,12 +3,14 @@
 import argparse
 import contextlib
 
-from mam_keras import command_line, config
-from mam_keras.fit import cluster
-from mam_keras.run_directory import RunDirectory
+from mam_keras import command_line
 
 
 def main():
+    from mam_keras import config
+    from mam_keras.fit import cluster
+    from mam_keras.run_directory import RunDirectory
+
     parser = argparse.ArgumentParser(
         prog="python -m mam_keras.fit",
         description="Train and evaluate a model. The same command again carries on an unfinished run.",

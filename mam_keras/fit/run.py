@@ -13,7 +13,7 @@ import numpy as np
 import pydantic
 import tensorflow as tf
 
-from mam_keras import __version__, data, evaluation, predictions, systems
+from mam_keras import __version__, command_line, data, evaluation, predictions, systems
 from mam_keras.data import pipeline, places, some
 from mam_keras.data.augmentation import Augmentation, Blocks
 from mam_keras.errors import UserError
@@ -31,6 +31,7 @@ def run(config, directory, cluster=None):
 
     With a `cluster.Cluster`, together with its other workers; the chief alone has opened the directory and writes.
     """
+    command_line.import_tensorflow()  # and Keras as the product needs it, where it is a library
     strategy = strategies.make(config.distribute.strategy, cluster)
     with strategies.naming_lost_workers(strategy):
         _run(strategies.fitted(config, strategy.num_replicas_in_sync), directory, strategy)
@@ -41,7 +42,7 @@ def _run(config, directory, strategy):
     if chief:
         environment = _environment(config, strategy)
         if directory.environment.exists():  # carried on
-            environment["start"] = json.loads(directory.environment.read_text())["start"]
+            environment["start"] = json.loads(directory.environment.read_text(encoding="utf-8"))["start"]
         write_json(directory.environment, environment)
     _set_up(config)
     source = data.load(config.data)

@@ -23,6 +23,7 @@ def main():
         help="change one setting of analysis or data; may be repeated",
     )
     arguments = parser.parse_args()
+    command_line.import_matplotlib()
     from mam_keras.report.run import run
 
     run(arguments.runs or [newest(Path("runs"))], arguments.out, arguments.images, arguments.set)

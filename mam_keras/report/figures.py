@@ -19,7 +19,8 @@ SIGNED = LinearSegmentedColormap.from_list(
     "signed", list(zip((0, 0.5, 0.5, 1), (*_LESS[::-1], *_MORE), strict=True)), bad=_GREY
 )
 
-_STYLE = {
+_STYLE = {  # on matplotlib's own defaults, whatever a user's matplotlibrc says
+    **{name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"},
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.spines.right": False,
@@ -75,16 +76,15 @@ def svg(figure, name) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     markup = buffer.getvalue()
     markup = re.sub(r">\s+<", "><", markup[markup.index("<svg") :])
-    markup = re.sub(r"<[^>]*>", _terse, markup)
-    markup = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", markup)
-    return markup.replace(INK, "currentColor")
+    return re.sub(r"<[^>]*>", lambda tag: _of_page(tag[0], name), markup)  # tags alone: texts stay as they are
 
 
-def _terse(tag):
-    """One tag without what nothing needs: names of groups, the font (the page's own serves), decimals beyond 0.01."""
-    text = re.sub(r'<g id="[^"]*"', "<g", " ".join(tag[0].split()))
-    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
-    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), text)
+def _of_page(tag, name):
+    """A tag without what nothing needs: names of groups, the font (the page's own serves), decimals beyond 0.01."""
+    tag = re.sub(r'<g id="[^"]*"', "<g", " ".join(tag.split()))
+    tag = re.sub(r"font-family: [^;\"]*;? ?", "", tag)
+    tag = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), tag)
+    return re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", tag).replace(INK, "currentColor")
 
 
 def short(name, most) -> str:

@@ -3,11 +3,12 @@
 import argparse
 
 from mam_keras import command_line
-from mam_keras.study import plan
-from mam_keras.study.study_directory import StudyDirectory
 
 
 def main():
+    from mam_keras.study import plan
+    from mam_keras.study.study_directory import StudyDirectory
+
     parser = argparse.ArgumentParser(
         prog="python -m mam_keras.study",
         description="Train the runs of a study and compare them. The same command again carries on.",
@@ -26,6 +27,7 @@ def main():
     study = plan.load(arguments.study, arguments.set)
     directory = StudyDirectory(arguments.run or f"runs/{study.name}-study")
     with directory.open(study):
+        command_line.import_matplotlib()
         from mam_keras.study.run import run
 
         run(study, directory, arguments.out)

@@ -10,6 +10,7 @@ Reading a module imports neither TensorFlow nor Keras, so that mistakes in setti
 
 from typing import Any
 
+from mam_keras.errors import UserError
 from mam_keras.settings import Registry, Section
 
 SYSTEMS = Registry(
@@ -27,7 +28,18 @@ def loss_of(_: Any, beside: dict[str, Any]) -> type[Section]:
 
 
 def build(config, targets):
-    """The untrained `keras.Model` of a `config.Config`, for `data.source.Targets`."""
+    """The untrained `keras.Model` of a `config.Config`, for `data.source.Targets`.
+
+    Raises `UserError` where Keras is set to another order of dimensions, or another type, than what networks are made
+    for; commands set it themselves (`command_line.import_tensorflow`).
+    """
+    from keras import config as keras
+
+    found = f"{keras.image_data_format()} and {keras.floatx()}"
+    if found != "channels_last and float32":
+        raise UserError(
+            f"keras.json: expected image_data_format channels_last and floatx float32 (keras.config). Received: {found}"
+        )
     return SYSTEMS.module(config.model.system).build(config, targets)
 
 
@@ -43,7 +55,6 @@ def load(config, targets, path):
     import keras
 
     import mam_keras.model.layers  # noqa: F401 (registers what a saved model is made of)
-    from mam_keras.errors import UserError
 
     try:
         return attach(config, targets, keras.models.load_model(path, compile=False))

@@ -3,12 +3,14 @@
 import argparse
 import contextlib
 
-from mam_keras import command_line, config
-from mam_keras.search_directory import SearchDirectory
-from mam_keras.tune import cluster, space
+from mam_keras import command_line
 
 
 def main():
+    from mam_keras import config
+    from mam_keras.search_directory import SearchDirectory
+    from mam_keras.tune import cluster, space
+
     parser = argparse.ArgumentParser(
         prog="python -m mam_keras.tune",
         description="Search for lambda, or any other setting. The same command again carries on an unfinished search.",

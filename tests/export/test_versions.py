@@ -45,6 +45,16 @@ def test_versions_are_counted_on_and_readable_for_others(tmp_path):
     assert (base / "24").stat().st_mode & 0o777 == 0o755
 
 
+def test_numbers_beyond_what_tf_serving_reads_are_no_versions(tmp_path):
+    (tmp_path / str(2**63)).mkdir()
+    (tmp_path / ("9" * 100)).mkdir()
+    assert write(tmp_path).name == "1"
+    (tmp_path / str(2**63 - 1)).mkdir()
+    with pytest.raises(UserError, match=r"expected versions below 9223372036854775807, so .* Received: 92233"):
+        write(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
 def test_while_it_is_written_no_version_is_to_be_seen(tmp_path):
     write(tmp_path)
     with next_version(tmp_path) as (folder, version):
