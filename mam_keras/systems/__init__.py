@@ -15,7 +15,7 @@ from mam_keras.settings import Registry, Section
 
 SYSTEMS = Registry(
     "system",
-    {name: f"mam_keras.systems.{name}" for name in ("masked", "attention_branch", "plain")},
+    {name: f"mam_keras.systems.{name}" for name in ("masked", "attention_branch", "shareable", "plain")},
     default="masked",
 )
 

@@ -64,7 +64,7 @@ class Settings(OnBackbone):
         return f"{self.TITLE}: features {side} x {side} of {self.backbone.describe()}, {weighted}then {answers}"
 
     def branches(self, image_size):
-        does = ("last stage, mean", "linear to K") if self.staged else ("mean", f"linear {self.channels} to K")
+        does = ("last stage, mean", "linear to K") if self.staged else ("mean", f"linear {self.channels or 'C'} to K")
         answers = "K probabilities"
         if self.attention == "none":
             return (Branch("perception branch", ", ".join(does), answers, "a perception branch alone"),)

@@ -61,7 +61,7 @@ class Settings(Pooled):
     def branches(self, image_size):
         found = [self._drawn_heads(image_size)] if self.attribute_heads else []
         if self.multi_label_head:
-            does = "mean, linear to K" if self.staged else f"mean, linear {self.channels} to K"
+            does = "mean, linear to K" if self.staged else f"mean, linear {self.channels or 'C'} to K"
             words = "one head for all attributes, without masks"
             found.append(Branch("multi-label head", does, "K probabilities", words))
         if self.reconstructor:
@@ -77,7 +77,7 @@ class Settings(Pooled):
             weights = "mask M in [0, 1]", shape, "1 + M" if self.mask_offset else "M"
             title = "a mask of its own" if own else "one map for all channels"
             words = f"K attribute heads, each of which multiplies the features with {title}, {shape}"
-        does = self.pooling, f"linear {self.channels} to 1"
+        does = self.pooling, f"linear {self.channels or 'C'} to 1"
         if self.staged:
             does = "last stage, mean", "linear to 1"
         return Weighing("attribute heads, K times", True, weights, does, "one probability", words)

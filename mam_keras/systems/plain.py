@@ -3,6 +3,7 @@
 import functools
 from typing import ClassVar, Literal
 
+from mam_keras.model.backbones import unchanged
 from mam_keras.systems.system import Branch, CommonLoss, Paper, Pooled
 
 
@@ -22,7 +23,7 @@ class Settings(Pooled):
     system: Literal["plain"]
 
     def branches(self, image_size):
-        does = f"{self.pooling}, linear {self.channels} to K"
+        does = f"{self.pooling}, linear {self.channels or 'C'} to K"
         return (Branch("classifier", does, "K probabilities", "pooled features and a linear unit for each target"),)
 
 
@@ -30,11 +31,11 @@ class Loss(CommonLoss):
     """Cross-entropy, summed over attributes, and the localisation term that every system can have."""
 
 
-def build(config, targets):
+def build(config, targets, passing=unchanged, name="plain"):
     """`image` float32 (N, S, S, 3) in [0, 1] -> {"probabilities": (N, K)}.
 
     The linear unit is applied at every position and its scores s^k_p are pooled, which for the mean is the same as
-    pooling first, and is CAM at no cost.
+    pooling first, and is CAM at no cost. `passing` is that of `backbones.extract`.
     """
     import keras
 
@@ -44,12 +45,12 @@ def build(config, targets):
 
     model, size = config.model, config.data.image_size
     image = keras.Input((size, size, 3), dtype="float32", name="image")
-    features = backbones.extract(model.backbone, image, model.channels)
+    features = backbones.extract(model.backbone, image, model.channels, passing)
     scores = PlainHeads(len(targets.names), name="scores")(features)
     logits = PooledLogits(model.pooled_share, model.pooling_sharpness, dtype="float32", name="logits")(scores)
     activation = "softmax" if targets.exclusive else "sigmoid"
     probabilities = keras.layers.Activation(activation, dtype="float32", name="probabilities")(logits)
-    return keras.Model(image, {"probabilities": probabilities}, name="plain")
+    return keras.Model(image, {"probabilities": probabilities}, name=name)
 
 
 def attach(config, targets, model):

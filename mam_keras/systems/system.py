@@ -99,7 +99,7 @@ class OnBackbone(System):
     """A network on the features of one of the backbones."""
 
     backbone: one_of(BACKBONES) = Field(default_factory=dict, validate_default=True)
-    channels: Count = 128  # C, of the features
+    channels: Count | None = 128  # C, of the features; null: as many as the backbone has
 
     @model_validator(mode="before")
     @classmethod
@@ -130,9 +130,9 @@ class OnBackbone(System):
         return f"{self.TITLE}: features {self.shape(image_size)} of {self.backbone.describe()}"
 
     def shape(self, image_size: int) -> str:
-        """Of the features, in words; before the last stage they have the backbone's own channels."""
+        """Of the features, in words; without their channels where these are the backbone's own."""
         side = self.feature_size(image_size)
-        return f"{side} x {side}" + ("" if self.staged else f" x {self.channels}")
+        return f"{side} x {side}" + ("" if self.staged or self.channels is None else f" x {self.channels}")
 
     def branches(self, image_size: int) -> tuple[Branch | Weighing, ...]:
         """What is made of the features, for `drawing`."""
@@ -148,6 +148,11 @@ class OnBackbone(System):
         )
 
     def require_possible(self, image_size, loss):
+        if self.channels is None and not self.backbone.OWN_CHANNELS:
+            raise ValueError(
+                "model.channels: expected a number: this backbone has features of as many channels as it is told. "
+                "Received: null"
+            )
         self.backbone.require_possible(image_size)
 
     def load_weights(self, model):

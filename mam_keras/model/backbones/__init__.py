@@ -13,7 +13,8 @@ own, which a branch can copy and attributes can share.
 """
 
 from abc import abstractmethod
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
@@ -21,13 +22,21 @@ from mam_keras.settings import Registry, Section
 
 BACKBONES = Registry(
     "kind",
-    {name: f"mam_keras.model.backbones.{name}" for name in ("dilation", "resnet", "applications")},
+    {
+        name: f"mam_keras.model.backbones.{name}"
+        for name in ("dilation", "resnet", "inception_v1", "residual_attention", "applications")
+    },
     default="dilation",
 )
 
 
+_NEW = ("projection", "attention")  # how the names of layers begin that are no part of a backbone
+
+
 class Backbone(Section):
     """A feature extractor; its module's `Settings` adds its own, `kind` first among them."""
+
+    OWN_CHANNELS: ClassVar[bool] = True  # whether it has features without being told how many channels these have
 
     freeze_epochs: Annotated[int, Field(ge=0)] = 0  # the first ones, in which only what follows it is trained
 
@@ -68,12 +77,22 @@ class Stage(NamedTuple):
     receptive_field: int | None
 
 
-def extract(settings: Backbone, image: Any, channels: int) -> Any:
-    """The features of a `keras.Input` of images: (N, S, S, 3) in [0, 1] -> (N, H, W, C), a layer called "features"."""
-    return BACKBONES.module(settings.kind).extract(settings, image, channels)
+def unchanged(name: str, output: Any) -> Any:
+    """What stages pass on where nobody looks."""
+    return output
 
 
-def extract_trunk(settings: Backbone, image: Any, channels: int) -> Any:
+def extract(settings: Backbone, image: Any, channels: int | None, passing: Callable = unchanged) -> Any:
+    """The features of a `keras.Input` of images: (N, S, S, 3) in [0, 1] -> (N, H, W, C), a layer called "features".
+
+    Args:
+        channels: C; None for as many as the backbone has.
+        passing: called with the name of each of `steps` and its output, from low to high: what goes on in its place.
+    """
+    return BACKBONES.module(settings.kind).extract(settings, image, channels, passing)
+
+
+def extract_trunk(settings: Backbone, image: Any, channels: int | None) -> Any:
     """The features before the last stage, a layer called "features"; how many channels is the backbone's own matter."""
     return BACKBONES.module(settings.kind).extract_trunk(settings, image, channels)
 
@@ -87,23 +106,30 @@ def stages(settings: Backbone, trunk: bool = False) -> tuple[Stage, ...]:
     """The stages, from low to high, of the backbone or of its trunk; the last one is the features.
 
     A kernel k across on positions s pixels apart sees k - 1 of these more than a position does: receptive fields grow
-    by (k - 1) s, from the 1 pixel of the image.
+    by (k - 1) s, from the 1 pixel of the image. Interpolation has a stride below 1.
     """
     found, stride, seen = [], 1, 1
     for name, steps in BACKBONES.module(settings.kind).steps(settings, trunk).items():
         for kernel, step in steps:
             seen = None if None in (kernel, seen) else seen + (kernel - 1) * stride
             stride *= step
+        stride, seen = int(stride), seen and int(seen)
         found.append(Stage(name, stride, seen))
     return (*found[:-1], Stage("features", stride, seen))
+
+
+def names(settings: Backbone) -> tuple[str, ...]:
+    """What the backbone calls its stages, from low to high."""
+    return tuple(BACKBONES.module(settings.kind).steps(settings, False))
 
 
 def layers_of(model: Any) -> list:
     """The layers of a fresh or a loaded model that its features come from, which `freeze_epochs` leaves alone.
 
-    A projection to C channels is not among them: it is new even where everything before it was trained elsewhere.
+    A projection to C channels and attention between stages are not among them: they are new even where everything else
+    was trained elsewhere.
     """
     import keras
 
     extractor = keras.Model(model.input, model.get_layer("features").output)
-    return [layer for layer in extractor.layers if layer.name.split(".")[0] != "projection"]
+    return [layer for layer in extractor.layers if layer.name.split(".")[0] not in _NEW]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mam_keras.errors import UserError
-from mam_keras.model.backbones import Backbone, stages
+from mam_keras.model.backbones import Backbone, stages, unchanged
 from mam_keras.settings import Text
 
 MARK = "network."  # before the names of the network's layers, which attributes' names could otherwise meet
@@ -188,11 +188,11 @@ def steps(settings, trunk):
     return {MARK + name: NETWORKS[settings.network].steps[name] for name in names}
 
 
-def extract(settings, image, channels):
+def extract(settings, image, channels, passing):
     """Images (N, S, S, 3) in [0, 1] -> features (N, H, W, C), not negative; weights random before `load_weights`."""
     from mam_keras.model.backbones.blocks import projected
 
-    return projected(_copy(settings, image, None, settings.names[-1]), channels, settings.normalization)
+    return projected(_copy(settings, image, None, settings.names[-1], passing=passing), channels, settings.normalization)
 
 
 def extract_trunk(settings, image, channels):
@@ -216,7 +216,7 @@ def last_stage(settings, shape, channels, stride, name):
     return keras.Model(inputs, x, name=name)
 
 
-def _copy(settings, inputs, first, last, prefix="", unstrided=False):
+def _copy(settings, inputs, first, last, prefix="", unstrided=False, passing=unchanged):
     """Output of the network's layer `last`, where its layers behind `first`, or all, stand anew on a `keras.Input`."""
     import keras
     from keras import layers
@@ -247,7 +247,7 @@ def _copy(settings, inputs, first, last, prefix="", unstrided=False):
         if isinstance(layer, layers.Normalization):  # EfficientNet's, to which Keras adds this for ImageNet's weights
             scale = [deviation**-0.5 for deviation in RGB_DEVIATION]
             x = layers.Rescaling(scale, name=f"{prefix}deviation")(x)
-        return x
+        return passing(layer.name, x) if layer.name.removeprefix(MARK) in settings.names else x
 
     part = keras.Model(start, whole.get_layer(last).output)
     return keras.models.clone_model(part, inputs, copied, called).output

@@ -14,6 +14,15 @@ def batch_statistics():
     return {"momentum": BATCH_MOMENTUM, "synchronized": replicas}
 
 
+def normalized(x, name, normalization):
+    """x through a normalisation, "batch", "group" or "none": a layer NAME.normalization."""
+    if normalization == "batch":
+        return layers.BatchNormalization(name=f"{name}.normalization", **batch_statistics())(x)
+    if normalization == "group":
+        return layers.GroupNormalization(groups=math.gcd(x.shape[-1], 8), name=f"{name}.normalization")(x)
+    return x
+
+
 def convolution(x, width, name, normalization, size=3, activation=True, **arguments):
     """A convolution, its normalisation ("batch", "group", "none") and ReLU: layers NAME, NAME.normalization, NAME.relu.
 
@@ -28,14 +37,74 @@ def convolution(x, width, name, normalization, size=3, activation=True, **argume
         name=name,
         **arguments,
     )(x)
-    if normalization == "batch":
-        x = layers.BatchNormalization(name=f"{name}.normalization", **batch_statistics())(x)
-    elif normalization == "group":
-        x = layers.GroupNormalization(groups=math.gcd(width, 8), name=f"{name}.normalization")(x)
+    x = normalized(x, name, normalization)
     return layers.ReLU(name=f"{name}.relu")(x) if activation else x
 
 
+def every(x, stride, name):
+    """Every position of a grid that a 1x1 convolution of this stride would look at.
+
+    oneDNN's filter gradient of strided 1x1 convolutions of few channels writes out of bounds (TensorFlow 2.21).
+    """
+    return x if stride == 1 else layers.MaxPooling2D(1, stride, name=f"{name}.every_other")(x)
+
+
+def residual_unit(x, channels, name, normalization, stride=1):
+    """A bottleneck with normalisation and ReLU before each convolution (He et al. 2016, Identity Mappings):
+
+        x + 1x1(3x3(1x1(x)))        of a quarter of the channels within; as many on the way as it has in the end
+
+    Our reading: where the shape changes, x passes a 1x1 convolution, which sees what the first one does.
+    """
+
+    def convolved(x, width, part, size, step=1):
+        x = layers.ReLU(name=f"{name}.{part}.relu")(normalized(x, f"{name}.{part}", normalization))
+        arguments = {"padding": "same", "use_bias": normalization == "none", "kernel_initializer": "he_normal"}
+        return x, layers.Conv2D(width, size, step, name=f"{name}.{part}", **arguments)(x)
+
+    inner = max(1, channels // 4)
+    active, y = convolved(x, inner, "first", 1)
+    _, y = convolved(y, inner, "second", 3, stride)
+    _, y = convolved(y, channels, "third", 1)
+    if stride != 1 or x.shape[-1] != channels:
+        x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}.shortcut")(every(active, stride, name))
+    return layers.Add(name=f"{name}.sum")([x, y])
+
+
+def hourglass(x, levels, name, normalization):
+    """Looks at a grid from further and further away, and comes back to it: as x.
+
+    At each level every other position is kept (max-pooling 3/2), with a residual unit on the way down, one beside, one
+    on the way up, and bilinear interpolation; two units at the bottom (the mask branch of 1704.06904, section 3.1).
+    """
+
+    def unit(x, part):
+        return residual_unit(x, x.shape[-1], f"{name}.{part}", normalization)
+
+    if not levels:
+        return unit(unit(x, "bottom.1"), "bottom.2")
+    y = layers.MaxPooling2D(3, 2, "same", name=f"{name}.{levels}.pooling")(x)
+    if levels == 1:
+        y = hourglass(y, 0, name, normalization)
+    else:
+        y = unit(y, f"{levels}.down")
+        further = hourglass(y, levels - 1, name, normalization)
+        y = unit(layers.Add(name=f"{name}.{levels}.sum")([further, unit(y, f"{levels}.skip")]), f"{levels}.up")
+    return layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}.{levels}.resized")(y)
+
+
+def mask(x, channels, name, normalization):
+    """sigmoid(1x1(ReLU(BN(1x1(ReLU(BN(x))))))), in (0, 1): a layer NAME (1704.06904, section 3.1)."""
+    x = layers.ReLU(name=f"{name}.relu")(normalized(x, name, normalization))
+    x = convolution(x, x.shape[-1], f"{name}.hidden", normalization, size=1)
+    return layers.Conv2D(channels, 1, activation="sigmoid", name=name)(x)
+
+
 def projected(x, channels, normalization):
-    """The features: x through a 1x1 convolution to C channels, normalisation and ReLU; a layer called "features"."""
-    x = convolution(x, channels, "projection.1", normalization, size=1)
+    """The features, a layer called "features": x through a 1x1 convolution to C channels, normalisation and ReLU.
+
+    As it is where C is None.
+    """
+    if channels is not None:
+        x = convolution(x, channels, "projection.1", normalization, size=1)
     return layers.Identity(name="features")(x)

@@ -1,15 +1,17 @@
 """The Dilation Network (Yu & Koltun 2016), the extractor of 1904.13078, section 3.1."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mam_keras.model.backbones import Backbone
+from mam_keras.model.backbones import Backbone, unchanged
 from mam_keras.settings import Count
 
 
 class Settings(Backbone):
     """A strided front end of 3x3 convolutions, each halving the image, then a context module with growing dilation."""
+
+    OWN_CHANNELS: ClassVar[bool] = False
 
     kind: Literal["dilation"] = "dilation"
     front_end: tuple[Count, ...] = (64, 128)  # channels of the strided stages, each of which halves the image
@@ -45,7 +47,7 @@ def steps(settings, trunk):
     return front | {f"context.{number}.relu": ((2 * dilation + 1, 1),) for number, dilation in enumerate(dilations, 1)}
 
 
-def extract(settings, image, channels):
+def extract(settings, image, channels, passing):
     """f_f: images (N, S, S, 3) in [0, 1] -> features (N, H, W, C), not negative.
 
     A Dilation Network (Yu & Koltun 2016): a strided front end of 3x3 convolutions, one per entry of `front_end`, each
@@ -53,7 +55,7 @@ def extract(settings, image, channels):
     reading: every convolution is followed by normalisation and ReLU. Of dilation 0 all taps fall on one place, which
     makes it a 1x1 convolution: the way to a small receptive field.
     """
-    return _extract(settings, image, channels, settings.dilations)
+    return _extract(settings, image, channels, settings.dilations, passing)
 
 
 def extract_trunk(settings, image, channels):
@@ -70,7 +72,7 @@ def last_stage(settings, shape, channels, stride, name):
     return keras.Model(inputs, x, name=name)
 
 
-def _extract(settings, image, channels, dilations):
+def _extract(settings, image, channels, dilations, passing=unchanged):
     from keras import layers
 
     from mam_keras.model.backbones.blocks import convolution
@@ -78,14 +80,16 @@ def _extract(settings, image, channels, dilations):
     x = image
     for stage, width in enumerate(settings.front_end, 1):
         x = convolution(x, width, f"front_end.{stage}", settings.normalization, strides=2)
-    x = _context(settings, x, channels, dilations, "context")
+        x = passing(f"front_end.{stage}.relu", x)
+    x = _context(settings, x, channels, dilations, "context", passing)
     return layers.Identity(name="features")(x)
 
 
-def _context(settings, x, channels, dilations, name):
+def _context(settings, x, channels, dilations, name, passing=unchanged):
     from mam_keras.model.backbones.blocks import convolution
 
     for number, dilation in enumerate(dilations, 1):
         taps = {"dilation_rate": dilation} if dilation else {"size": 1}
         x = convolution(x, channels, f"{name}.{number}", settings.normalization, **taps)
+        x = passing(f"{name}.{number}.relu", x)
     return x

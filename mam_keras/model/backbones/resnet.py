@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mam_keras.model.backbones import Backbone, stages
+from mam_keras.model.backbones import Backbone, stages, unchanged
 from mam_keras.settings import Positive
 
 CHANNELS = (16, 32, 64)
@@ -70,14 +70,14 @@ def steps(settings, trunk):
     return found
 
 
-def extract(settings, image, channels):
+def extract(settings, image, channels, passing):
     """Images (N, S, S, 3) in [0, 1] -> features (N, H, W, C), not negative; H = S / (`stem_stride` times `strides`).
 
     Our reading: C channels of the last stage's 64 (256 of bottlenecks) by a 1x1 convolution, normalisation and ReLU.
     """
     from mam_keras.model.backbones.blocks import projected
 
-    x = _stage(settings, _trunk(settings, image), 2, settings.strides[2])
+    x = _stage(settings, _trunk(settings, image, passing), 2, settings.strides[2], passing=passing)
     return projected(x, channels, settings.normalization)
 
 
@@ -85,7 +85,7 @@ def extract_trunk(settings, image, channels):
     """Output of the second stage; its channels are the stage's own."""
     from keras import layers
 
-    return layers.Identity(name="features")(_trunk(settings, image))
+    return layers.Identity(name="features")(_trunk(settings, image, unchanged))
 
 
 def last_stage(settings, shape, channels, stride, name):
@@ -97,31 +97,28 @@ def last_stage(settings, shape, channels, stride, name):
     return keras.Model(inputs, x, name=name)
 
 
-def _trunk(settings, image):
+def _trunk(settings, image, passing):
     from mam_keras.model.backbones.blocks import convolution
 
     x = convolution(image, settings.channels[0], "stem.1", settings.normalization, strides=settings.stem_stride)
+    x = passing("stem.1.relu", x)
     for number in range(2):
-        x = _stage(settings, x, number, settings.strides[number])
+        x = _stage(settings, x, number, settings.strides[number], passing=passing)
     return x
 
 
-def _stage(settings, x, number, stride, prefix=""):
+def _stage(settings, x, number, stride, prefix="", passing=unchanged):
     for block in range(1, settings.blocks + 1):
         name = f"{prefix}stage.{number + 1}.{block}"
         x = _block(settings, x, settings.channels[number], stride if block == 1 else 1, name)
-    return x
+    return passing(f"{name}.relu", x)
 
 
 def _block(settings, x, channels, stride, name):
-    """ReLU(f(x) + x). Our reading: where f changes the shape, x passes a 1x1 convolution and normalisation.
-
-    Every other position is taken before that convolution, which is the same as its having a stride; but oneDNN's filter
-    gradient of strided 1x1 convolutions of few channels writes out of bounds (TensorFlow 2.21).
-    """
+    """ReLU(f(x) + x). Our reading: where f changes the shape, x passes a 1x1 convolution and normalisation."""
     from keras import layers
 
-    from mam_keras.model.backbones.blocks import convolution
+    from mam_keras.model.backbones.blocks import convolution, every
 
     kind, shortcut = settings.normalization, x
     if settings.depth < BOTTLENECK_FROM:
@@ -132,7 +129,5 @@ def _block(settings, x, channels, stride, name):
         y = convolution(y, channels, f"{name}.second", kind, strides=stride)
         y = convolution(y, EXPANSION * channels, f"{name}.third", kind, size=1, activation=False)
     if stride != 1 or x.shape[-1] != y.shape[-1]:
-        if stride != 1:
-            shortcut = layers.MaxPooling2D(1, stride, name=f"{name}.every_other")(x)
-        shortcut = convolution(shortcut, y.shape[-1], f"{name}.shortcut", kind, size=1, activation=False)
+        shortcut = convolution(every(x, stride, name), y.shape[-1], f"{name}.shortcut", kind, size=1, activation=False)
     return layers.ReLU(name=f"{name}.relu")(layers.Add(name=f"{name}.sum")([y, shortcut]))
