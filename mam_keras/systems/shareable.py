@@ -3,13 +3,13 @@ arXiv 1901.10042).
 
     h = x_0 + hourglass(x_0);      M_s = mask(h_s);      stage s passes on M_s x_s or (1 + M_s) x_s
 
-x_s is the output of stage s, x_0 that of the early one, and h_s is h on the grid of stage s. M_s has as many channels as
-x_s. The paper says "an unified bottom-up top-down structure", "different scale of attentions [...] from the sharable
-structure", "two 1x1 convolutional layers are added from the structure, followed by sigmoid activation", and that a mask
-is "multiplied" with its features. All else is our reading: where the structure begins and what it is made of (the
-hourglass of 1704.06904, halving twice), normalisation, how it comes to a stage's grid (means of blocks), and 1 + M, with
-which a mask of zeros loses nothing. The paper puts attention at an early, a middle or a later stage of Inception-v1:
-behind 3b, 4e and 5b.
+x_s is the output of stage s, x_0 that of the early one, and h_s is h on the grid of stage s. M_s has as many channels
+as x_s. The paper says "an unified bottom-up top-down structure", "different scale of attentions [...] from the sharable
+structure", "two 1x1 convolutional layers are added from the structure, followed by sigmoid activation", and that a
+mask is "multiplied" with its features. All else is our reading: where the structure begins and what it is made of (the
+hourglass of 1704.06904, halving twice), normalisation, how it comes to a stage's grid (means of blocks), and 1 + M,
+with which a mask of zeros loses nothing. The paper puts attention at an early, a middle or a later stage of
+Inception-v1: behind 3b, 4e and 5b.
 
 Behind the last stage stand pooling and a linear unit for each target: without attention this is `plain`.
 """
@@ -131,6 +131,6 @@ def attach(config, targets, model):
 
 
 _NOTE = (
-    "The mask of the stage {}, one for all targets, mean over its channels: where what the stage found is passed on. It "
-    "says where features count more, not what they add."
+    "The mask of the stage {}, one for all targets, mean over its channels: where what the stage found is passed on. "
+    "It says where features count more, not what they add."
 )

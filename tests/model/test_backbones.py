@@ -114,6 +114,9 @@ KINDS = {
     "dilation": {"kind": "dilation", "front_end": (4, 4), "dilations": (1, 2)},
     "resnet": {"kind": "resnet", "depth": 8, "width": 0.25},
     "bottlenecks": {"kind": "resnet", "depth": 14, "width": 0.125, "stem_stride": 2, "strides": (1, 2, 1)},
+    "inception": {"kind": "inception_v1", "width": 0.03},
+    "atrous": {"kind": "inception_v1", "width": 0.03, "atrous": True, "stem_stride": 2},
+    "residual attention": {"kind": "residual_attention", "width": 0.03, "modules": (1, 1, 0)},
     "application": {"kind": "applications", "network": "MobileNet", "stage": "conv_pw_5_relu"},
 }
 
@@ -160,7 +163,7 @@ def test_normalisation_of_frozen_layers_keeps_to_its_statistics():
 
 
 @pytest.mark.usefixtures("shallow_bottlenecks")
-@pytest.mark.parametrize("values", [KINDS["dilation"], KINDS["resnet"], KINDS["bottlenecks"]])
+@pytest.mark.parametrize("values", [values for kind, values in KINDS.items() if kind != "application"])
 def test_a_stage_sees_as_much_as_it_says(values):
     checked, _ = of(64, **values, normalization="none")
     image = keras.Input((64, 64, 3))
@@ -290,6 +293,143 @@ def test_what_cannot_be_built_is_refused(values, line):
     with pytest.raises(ValueError, match=f"^{re.escape(line)}") as refused:
         of(36, **values)
     assert " Received: " in str(refused.value)
+
+
+# --- Inception-v1 and residual attention networks ---
+
+
+def trainable(model):
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+def test_inception_has_the_parameters_that_its_table_says():
+    """Convolutions without bias and two numbers per channel of a normalisation: 6.2 million with a classifier of 10."""
+    module = BACKBONES.module("inception_v1")
+    total, before = 27 * 192 + 2 * 192, 192
+    for modules in module.STAGES.values():
+        for one, (reduced, three), (narrow, five), pool in modules.values():
+            pointwise = one + reduced + narrow + pool
+            spatial = 9 * reduced * three + 9 * narrow * five + 9 * five * five
+            total += before * pointwise + spatial + 2 * (pointwise + three + 2 * five)
+            before = one + three + five + pool
+    for atrous in (False, True):
+        _, model = of(32, None, kind="inception_v1", atrous=atrous)
+        assert (trainable(model), model.output_shape[-1]) == (total, 1024)
+    assert (total + 1024 * 10 + 10) / 1e6 == pytest.approx(6.2, abs=0.05)
+
+
+def test_ran_92_has_the_parameters_that_its_units_have():
+    """12.2 million with a classifier of 10; its paper prints 1.9 and no widths."""
+
+    def unit(before, channels):
+        inner, shortcut = channels // 4, before * channels * (before != channels)
+        return before * inner + 9 * inner**2 + inner * channels + 2 * (before + 2 * inner) + shortcut
+
+    def module(channels, levels):
+        masks = 2 * (channels * channels) + 4 * channels + channels  # two 1x1, two normalisations, the last one's bias
+        inside = {0: 2, 1: 2, 2: 5}[levels]  # units of the hourglass
+        return (4 + inside) * unit(channels, channels) + masks
+
+    total, before = 27 * 32 + 2 * 32, 32
+    for channels, count, levels in ((128, 1, 2), (256, 2, 1), (512, 3, 0)):
+        total += unit(before, channels) + count * module(channels, levels)
+        before = channels
+    total += unit(512, 1024) + 2 * unit(1024, 1024) + 2 * 1024
+    _, model = of(32, None, kind="residual_attention")
+    assert (trainable(model), model.output_shape) == (total, (None, 8, 8, 1024))
+    assert (total + 1024 * 10 + 10) / 1e6 == pytest.approx(12.2, abs=0.05)
+
+
+@pytest.mark.parametrize("width", [1.0, 0.05])
+def test_atrous_convolution_keeps_the_size_of_maps(width):
+    checked, model = of(32, None, kind="inception_v1", atrous=True, width=width)
+    assert model.output_shape[1:3] == (32, 32)
+    assert [stage.stride for stage in backbones.stages(checked)] == [1, 1, 1, 1]
+    dilations = {layer.name: layer.dilation_rate[0] for layer in model.layers if isinstance(layer, keras.layers.Conv2D)}
+    assert [dilations[f"inception.{module}.three"] for module in ("3b", "4a", "4e", "5a", "5b")] == [1, 2, 2, 4, 4]
+    assert all(dilations[name] == 1 for name in dilations if name.endswith((".one", ".reduced", ".pooled")))
+
+
+def convolved(model, x, name, dilation=1):
+    """A 1x1 or 3x3 convolution of stride 1, in float64."""
+    kernel, *bias = (weight.astype(float) for weight in model.get_layer(name).get_weights())
+    around = len(kernel) // 2 * dilation
+    padded = np.pad(x, ((0, 0), (around, around), (around, around), (0, 0)))
+    total = bias[0] if bias else 0
+    for row, column in np.ndindex(kernel.shape[:2]):
+        down, right = dilation * row, dilation * column
+        total = total + padded[:, down : down + x.shape[1], right : right + x.shape[2]] @ kernel[row, column]
+    return total
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def highest(x, size=3):
+    """Of 3x3, stride 1."""
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
+    return np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(1, 2)).max(axis=(-2, -1))
+
+
+@pytest.mark.parametrize("atrous, dilation", [(False, 1), (True, 2)])
+def test_an_inception_module_is_four_branches(atrous, dilation):
+    _, model = of(8, None, kind="inception_v1", width=0.03, atrous=atrous, normalization="none")
+    randomize(model)
+    parts = [model.get_layer(name).output for name in ("inception.4a", "inception.4b")]
+    x, found = (array.numpy().astype(float) for array in keras.Model(model.input, parts)(random_images(2, 8, 8, 3)))
+
+    def branch(x, *names):
+        for name in names:
+            own = dilation if name in ("three", "five.first", "five") else 1
+            x = relu(convolved(model, x, f"inception.4b.{name}", own))
+        return x
+
+    branches = [
+        branch(x, "one"),
+        branch(x, "three.reduced", "three"),
+        branch(x, "five.reduced", "five.first", "five"),
+        branch(highest(x), "pooled"),
+    ]
+    np.testing.assert_allclose(found, np.concatenate(branches, axis=-1), atol=1e-5)
+
+
+def resized(x):
+    """Twice the side, bilinear, centres of positions half a step in."""
+    for axis in (1, 2):
+        x = np.moveaxis(x, axis, 0)
+        padded = np.concatenate([x[:1], x, x[-1:]])
+        fine = np.stack([0.25 * padded[:-2] + 0.75 * padded[1:-1], 0.75 * padded[1:-1] + 0.25 * padded[2:]], axis=1)
+        x = np.moveaxis(fine.reshape(-1, *x.shape[1:]), 0, axis)
+    return x
+
+
+def halved(x):
+    """Max-pooling 3/2 of an even side: padding of one behind it."""
+    padded = np.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=-np.inf)
+    return np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))[:, ::2, ::2].max(axis=(-2, -1))
+
+
+def test_an_attention_module_weighs_its_trunk_by_the_hourglass():
+    _, model = of(16, None, kind="residual_attention", width=0.06, modules=(1, 0, 0), normalization="none")
+    randomize(model)
+    parts = [model.get_layer(name).output for name in ("stage.1.unit.sum", "stage.1.module.1.after.sum")]
+    x, found = (array.numpy().astype(float) for array in keras.Model(model.input, parts)(random_images(2, 16, 16, 3)))
+
+    def unit(x, name):
+        y = x
+        for part in ("first", "second", "third"):
+            y = convolved(model, relu(y), f"stage.1.module.1.{name}.{part}")
+        return x + y
+
+    u = unit(x, "before")
+    trunk = unit(unit(u, "trunk.1"), "trunk.2")
+    down = unit(halved(u), "hourglass.2.down")
+    bottom = unit(unit(halved(down), "hourglass.bottom.1"), "hourglass.bottom.2")
+    up = unit(resized(bottom) + unit(down, "hourglass.2.skip"), "hourglass.2.up")
+    hidden = relu(convolved(model, relu(resized(up)), "stage.1.module.1.mask.hidden"))
+    mask = 1 / (1 + np.exp(-convolved(model, hidden, "stage.1.module.1.mask")))
+    np.testing.assert_allclose(found, unit((1 + mask) * trunk, "after"), rtol=1e-4, atol=1e-4)
 
 
 # --- networks of keras.applications ---

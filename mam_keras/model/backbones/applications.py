@@ -192,7 +192,9 @@ def extract(settings, image, channels, passing):
     """Images (N, S, S, 3) in [0, 1] -> features (N, H, W, C), not negative; weights random before `load_weights`."""
     from mam_keras.model.backbones.blocks import projected
 
-    return projected(_copy(settings, image, None, settings.names[-1], passing=passing), channels, settings.normalization)
+    return projected(
+        _copy(settings, image, None, settings.names[-1], passing=passing), channels, settings.normalization
+    )
 
 
 def extract_trunk(settings, image, channels):

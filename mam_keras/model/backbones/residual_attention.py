@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mam_keras.model.backbones import Backbone, stages, unchanged
+from mam_keras.model.backbones import Backbone, unchanged
 from mam_keras.settings import Positive
 
 STEM = 32  # channels
