@@ -4,6 +4,7 @@ Knows no file format; decodes no image, and so does not import TensorFlow before
 """
 
 import difflib
+import unicodedata
 from collections import Counter
 from dataclasses import replace
 
@@ -62,15 +63,17 @@ def attribute_positions(chosen, known) -> list[int]:
     """
     if chosen is None:
         return list(range(len(known)))
+    positions = {unicodedata.normalize("NFC", name): position for position, name in enumerate(known)}
+    chosen = [unicodedata.normalize("NFC", name) for name in chosen]
     for name, times in Counter(chosen).items():
-        if name not in known:
+        if name not in positions:
             near = nearest(name, known)
             raise UserError(f"data.attributes: expected known names; did you mean {near!r}? Received: {name!r}")
         if times > 1:
             raise UserError(f"data.attributes: expected every name once. Received: {name!r} {times} times")
     if not chosen:
         raise UserError("data.attributes: expected at least one name, or null for all. Received: none")
-    return [known.index(name) for name in chosen]
+    return [positions[name] for name in chosen]
 
 
 def nearest(name, known) -> str:

@@ -14,9 +14,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from mam_keras.data import some
+from mam_keras.data import file_names, some
+from mam_keras.data.labels import Rows, StrictMeanings
 from mam_keras.data.source import SPLITS, Data, Source, Split, Targets
-from mam_keras.data.table import Rows, csv_rows, file_splits, read_text
+from mam_keras.data.table import file_splits
+from mam_keras.data.text_files import Mistakes, csv_rows, read_text
 from mam_keras.errors import UserError
 from mam_keras.settings import Text
 
@@ -51,7 +53,7 @@ def load(settings: Settings) -> Source:
     """
     directory = Path(settings.directory)
     folder = _image_folder(directory, "data.directory")
-    path, attributes, rows = _attributes(directory)
+    path, attributes, rows = _attributes(directory, folder)
     partition_path, partition = _partition(directory)
     _expect_rows(path, rows.lines, partition_path, partition)
     _expect_rows(partition_path, {name: line for name, (line, _) in partition.items()}, path, rows.lines)
@@ -72,7 +74,7 @@ def load_undivided(directory: Path, key: str) -> tuple[Path, tuple[str, ...], Sp
     Raises `UserError` as `load` does; `key` is the setting that names the folder.
     """
     folder = _image_folder(directory, key)
-    path, attributes, rows = _attributes(directory)
+    path, attributes, rows = _attributes(directory, folder)
     names = list(rows.lines)
     return (
         folder,
@@ -97,8 +99,8 @@ def mean_landmarks(directory: Path, ids: np.ndarray) -> dict[str, tuple[float, f
             f"Received: {_text(names)}"
         )
     wanted, total = set(ids.tolist()), np.zeros(len(names))
-    for line, (name, *cells) in lines:
-        if name not in wanted:
+    for line, (cell, *cells) in lines:
+        if (name := cell.strip()) not in wanted:
             continue
         wanted.discard(name)
         try:
@@ -145,14 +147,15 @@ def _text_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             yield line, cells
 
 
-def _attributes(directory: Path) -> tuple[Path, list[str], Rows]:
+def _attributes(directory: Path, folder: Path) -> tuple[Path, list[str], Rows]:
     path = _list_file(directory, "list_attr_celeba")
     header_line, names, lines, count = _list(path)
     if not names:
         raise UserError(f"{path}, line {header_line}: expected the attributes' names. Received: none")
-    rows = Rows(path, header_line, names)
+    rows = Rows(Mistakes(path), header_line, names, file_names.reader(folder), StrictMeanings())
     for line, (name, *cells) in lines:
         rows.add(line, name, cells)
+    rows.check(np.arange(len(names)))
     if count is not None and count[1] != len(rows.lines):
         raise UserError(
             f"{path}, line {count[0]}: expected the number of images, {len(rows.lines)} rows. Received: {count[1]}"
@@ -163,7 +166,7 @@ def _attributes(directory: Path) -> tuple[Path, list[str], Rows]:
 def _list(path: Path) -> tuple[int, list[str], Iterator, tuple[int, int] | None]:
     """A list with columns: its header's line, their names, the rows beneath, and (line, number of images) of a text."""
     if path.suffix == ".csv":
-        lines = csv_rows(path)
+        lines = csv_rows(path, ["image_id"])
         return *_header(path, lines, "image_id"), lines, None
     lines = _text_rows(path)
     count_line, first = next(lines, (1, []))
@@ -184,7 +187,7 @@ def _partition(directory: Path) -> tuple[Path, dict[str, tuple[int, str]]]:
     """The partition's file, and image -> (line, split)."""
     path = _list_file(directory, "list_eval_partition")
     if path.suffix == ".csv":
-        lines = csv_rows(path)
+        lines = csv_rows(path, ["image_id"])
         _header(path, lines, "image_id")
     else:
         lines = _text_rows(path)
@@ -219,7 +222,7 @@ def _pairs(path: Path, lines: Iterator, value: str) -> Iterator[tuple[int, str, 
     for line, cells in lines:
         if len(cells) != 2:
             raise UserError(f"{path}, line {line}: expected an image and {value}. Received: {_text(cells)}")
-        yield line, *cells
+        yield line, *map(str.strip, cells)
 
 
 def _expect_rows(path: Path, lines: dict[str, int], other: Path, known: dict) -> None:

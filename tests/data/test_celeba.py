@@ -129,7 +129,8 @@ ATTR, PART, IDENT = "list_attr_celeba.txt", "list_eval_partition.txt", "identity
         (ATTR, "5\n5", "5", "{}, line 1: expected the number of images. Received: '5_o_Clock_Shadow Bald Young'"),
         (ATTR, TXT, "", "{}, line 1: expected the number of images. Received: ''"),
         (ATTR, TXT, "5", "{}, line 2: expected the attributes' names. Received: none"),
-        (ATTR, "Young ", "", "{}, line 3: expected 2 labels. Received: 3"),
+        (ATTR, "Young ", "", "{}: 5 errors: " + "; ".join(f"line {n}: expected 2 labels. Received: 3" for n in
+         range(3, 8))),
         (ATTR, "-1 -1  1", "-1  1", "{}, line 5: expected 3 labels. Received: 2"),
         (ATTR, "-1 -1  1", "-1 2 1", "{}, line 5, column 'Bald': expected 1 or 0, or 1 or -1. Received: '2'"),
         (ATTR, "-1 -1  1", "-1 0 1", "{}, line 5, column 'Bald': expected no to be 0, or -1, throughout. Received: 0 "

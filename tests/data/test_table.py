@@ -1,5 +1,9 @@
 """The user's own CSV: what is read, how splits are drawn, and what is refused in which words."""
 
+import functools
+import time
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -69,6 +73,192 @@ def test_minus_one_is_no_too(table):
     assert data.load(settings(table)).splits["train"].labels.tolist() == [[True], [False]]
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_separators_and_encodings_are_recognised(table, separator, encoding):
+    before = data.load(settings(table))
+    text = CSV.replace(",", separator).replace("ann", "Änne").replace("hat", "Hüte")
+    mark = "\ufeff" if encoding[-2:] in ("le", "be") else ""
+    table.write_bytes((mark + text).encode(encoding))
+    source = data.load(settings(table))
+    assert (source.attributes, source.notes) == (("smiling", "Hüte"), before.notes)
+    for name, split in before.splits.items():
+        assert source.splits[name].ids.tolist() == split.ids.tolist()
+        assert source.splits[name].labels.tolist() == split.labels.tolist()
+        assert source.splits[name].groups.tolist() == split.groups.tolist()
+
+
+def test_latin_1_is_read_and_said(table):
+    table.write_bytes(CSV.replace("hat", "Hüte \x96").encode("latin-1"))  # 0x96 is a dash in Windows-1252
+    source = data.load(settings(table))
+    assert source.attributes == ("smiling", "Hüte \u2013")
+    assert source.notes[0] == f"{table}: read as Latin-1 (Windows-1252), for it is not UTF-8"
+    table.write_bytes(CSV.replace("hat", "Hüte \x81").encode("latin-1"))  # which Windows-1252 does not have
+    assert data.load(settings(table)).attributes == ("smiling", "Hüte \x81")
+
+
+def test_a_separator_in_quotes_or_in_other_cells_is_none(table):
+    table.write_text('image;"a;b, c";split\na.png;1;train\nd.png;0,0;test\n')
+    source = data.load(settings(table, group_column=None))
+    assert source.attributes == ("a;b, c",)
+    assert source.splits["test"].labels.tolist() == [[False]]
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [("True", "False"), ("yes", "No"), ("1.0", "0.0"), ("1", "-1.0"), ("t", "F"), (" y ", "n"), ("1,0", "-1,0")],
+)
+def test_how_yes_and_no_are_written(table, yes, no):
+    before = data.load(settings(table)).splits
+    table.write_text(CSV.replace(",", ";").replace(";1", f";{yes}").replace(";0", f";{no}"))
+    source = data.load(settings(table))
+    assert source.attributes == ("smiling", "hat")
+    for name, split in before.items():
+        assert source.splits[name].labels.tolist() == split.labels.tolist()
+
+
+OTHERS = """,image,split,shines,age,sender,note,when
+0,a.png,train,yes,41,1,,2020-01-01
+1,d.png,train,,1,204,,2020-01-02
+2,e.png,train,no,7,204,new,2020-01-02
+3,sub/b.png,test,?,30,31,old,
+"""
+
+
+def test_columns_of_something_else_are_left_out_and_said(table):
+    table.write_text(OTHERS)
+    source = data.load(settings(table, group_column=None))
+    assert source.attributes == ("shines",)
+    assert source.notes[:2] == (
+        f"{table}: left out a column without a name",
+        f"{table}: left out the columns that do not hold labels: age, sender, note and 1 more",
+    )
+
+
+def test_a_chosen_column_has_to_hold_labels(table, refusal):
+    table.write_text(OTHERS)
+    assert refusal(settings(table, group_column=None, attributes=("note", "shines"))) == (
+        f"{table}: 2 errors: line 4, column 'note': expected 1 or 0, or 1 or -1. Received: 'new'; "
+        "line 5, column 'note': expected 1 or 0, or 1 or -1. Received: 'old'"
+    )
+
+
+def test_a_table_without_labels_is_refused(table, refusal):
+    table.write_text("image,split,colour\na.png,train,red\nd.png,train,blue\n")
+    assert refusal(settings(table, group_column=None)) == (
+        f"{table}: expected a column of labels for each attribute. Received: none, but colour"
+    )
+
+
+def test_a_separator_at_the_end_of_all_lines_is_no_column(table):
+    before = data.load(settings(table)).splits["train"]
+    table.write_text(CSV.replace("\n", ",\n"))
+    source = data.load(settings(table))
+    assert source.attributes == ("smiling", "hat")
+    assert source.splits["train"].labels.tolist() == before.labels.tolist()
+
+
+def test_all_errors_are_told_at_once(table, refusal):
+    table.write_text(
+        "image,smiling,split,hat,person\na.png,1,train,0,ann\nsub/b.png,0,trial,-1,\n../c.png,0,val,no,ann\n"
+        "d.png,1,test,1\na.png,perhaps,train,1,eve\ne.png,1,train,1,eve\n"
+    )
+    assert refusal(settings(table)) == (
+        f"{table}: 7 errors: line 3, column 'hat': expected no to be 0, or -1, throughout. Received: -1 after 0; "
+        "line 3, column 'person': expected a group. Received: an empty cell; "
+        "line 3, column 'split': expected train, validation or test. Received: 'trial'; "
+        f"line 4: {PATH}. Received: '../c.png'; "
+        "line 5: expected 5 cells, as in the header. Received: 4; "
+        "line 6, column 'smiling': expected 1 or 0, or 1 or -1. Received: 'perhaps'; "
+        "line 6: expected every image once. Received: 'a.png', also in line 2"
+    )
+
+
+def test_the_first_ten_errors_are_told_and_all_counted(table, refusal):
+    rows = "".join(f"{n}.png,{'1' if n % 3 else 'maybe'},train,1,ann\n" for n in range(100, 199))
+    table.write_text("image,smiling,split,hat,person\na.png,1,train,1,ann\n" + rows)
+    line = refusal(settings(table))
+    assert line.startswith(f"{table}: 33 errors: line 5, column 'smiling': expected 1 or 0, or 1 or -1.")
+    assert (line.count("Received"), line.endswith("; and 23 more")) == (10, True)
+
+
+def test_two_hundred_thousand_rows_are_refused_within_a_second(tmp_path, refusal):
+    table = tmp_path / "table.csv"
+    rows = "".join(f"{n}.png,{n % 2},{n % 3 % 2},{n % 5 % 2},train,a note of its own {n}\n" for n in range(200_000))
+    table.write_text("image,one,two,three,split,note\n" + rows + "last.png,1,1,0,nowhere,\n")
+    begin = time.process_time()
+    line = refusal(settings(table, group_column=None))
+    assert time.process_time() - begin < 1
+    assert line == (f"{table}, line 200002, column 'split': expected train, validation or test. Received: 'nowhere'")
+
+
+@pytest.mark.parametrize("names", [["sub\\\\c.png", "{/}/d.png"], [".\\sub/c.png", "{/}//./d.png"]])
+def test_windows_and_absolute_paths_into_the_folder(table, names, reds):
+    table.write_text(CSV.replace("sub/c.png", names[0]).replace("d.png", names[1].replace("{/}", str(table.parent))))
+    source = data.load(settings(table))
+    assert source.splits["test"].ids.tolist() == ["d.png"]
+    assert source.splits["validation"].ids.tolist() == ["sub/c.png", "e.png"]
+    assert (reds(source.splits["validation"]), reds(source.splits["test"])) == ([20, 40], [30])
+
+
+def test_absolute_paths_through_a_link_and_from_another_folder(table, tmp_path, refusal, reds, monkeypatch):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "t.csv").write_text(CSV.replace("d.png", f"{tmp_path}/d.png"))
+    assert refusal(settings(elsewhere / "t.csv")) == (
+        f"{elsewhere}/t.csv, line 5: expected an image's path inside {elsewhere}, or another data.directory. "
+        f"Received: '{tmp_path}/d.png'"
+    )
+    monkeypatch.chdir(tmp_path)
+    for directory in (str(tmp_path), str(link), ".", "link/."):
+        assert reds(data.load(settings(elsewhere / "t.csv", directory=directory)).splits["test"]) == [30]
+
+
+def test_a_name_with_a_backslash_is_a_file_of_its_own_where_there_is_one(table, draw, reds):
+    draw(table.parent, ["a.png", "sub\\c.png"])
+    table.write_text(CSV.replace("sub/c.png", "sub\\c.png"))
+    validation = data.load(settings(table)).splits["validation"]
+    assert (validation.ids.tolist(), reds(validation)) == (["sub\\c.png", "e.png"], [10, 40])
+
+
+def test_names_without_what_their_files_have_in_common(table, refusal, reds):
+    bare = "image,smiling,split\nb,1,train\nc,0,train\n"
+    table.write_text(bare)
+    source = data.load(settings(table, group_column=None, image_template="sub/{}.png"))
+    assert (source.splits["train"].ids.tolist(), reds(source.splits["train"])) == (["sub/b.png", "sub/c.png"], [10, 20])
+    assert refusal(settings(table, group_column=None)) == (
+        f"{table.parent}: expected the images that {table} lists, such as 'b' (is data.image_template "
+        "'sub/{}.png'?). Received: none of 2 is there"
+    )
+    table.write_text(bare.replace("c,0", "../c,0"))
+    assert refusal(settings(table, group_column=None, image_template="sub/{}.png")) == (
+        f"{table}, line 3: {PATH}. Received: '../c'"
+    )
+
+
+@pytest.mark.parametrize("template", ["images/.jpg", "{}/{}.jpg", "{0}.jpg", "{{}}.jpg", "../{}.jpg", "/a/{}", "a\\{}"])
+def test_templates_that_make_no_path_are_refused(template):
+    with pytest.raises(ValueError, match=r"image_template: expected a relative path with \{\} once"):
+        settings("x", image_template=template, split_column="split").require_possible()
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_unicode_forms_are_alike(table, draw, refusal, reds, form):
+    one = functools.partial(unicodedata.normalize, form)
+    other = functools.partial(unicodedata.normalize, {"NFC": "NFD", "NFD": "NFC"}[form])
+    draw(table.parent, [one("Größe/") + other("é.png"), "a.png", other("ü.png")])
+    rows = f"{other('Größe/é.png')},1,train,{one('Zoë')}\na.png,0,train,{other('Zoë')}\n{other('ü.png')},1,train,x\n"
+    table.write_text(f"image,{one('Hüte')},split,{other('Wär')}\n{rows}")
+    source = data.load(settings(table, attributes=(other("Hüte"),), group_column=one("Wär")))
+    assert source.attributes == ("Hüte",)
+    train = source.splits["train"]
+    assert (train.ids[0], reds(train), train.groups.tolist()) == (other("Größe/é.png"), [0, 10, 20], [0, 0, 1])
+    table.write_text(f"image,hat,split\n{one('Größe/é.png')},1,train\n{other('Größe/é.png')},1,train\n")
+    assert refusal(settings(table, group_column=None)).endswith("in two forms of Unicode")
+
+
 def test_images_may_lie_in_another_folder(table, draw, tmp_path, reds):
     draw(tmp_path / "elsewhere", ["e.png", *NAMES[:4]])  # e.png is the darkest here
     source = data.load(settings(table, directory=str(tmp_path / "elsewhere")))
@@ -82,7 +272,7 @@ def test_columns_that_are_not_chosen_may_hold_anything(table):
     assert source.splits["train"].labels.tolist() == [[True], [False]]
 
 
-@pytest.mark.parametrize("unknown", ["", "?", "nan", "NaN", "NAN"])
+@pytest.mark.parametrize("unknown", ["", "?", "nan", "NaN", "NAN", "NA", "null"])
 def test_a_label_may_be_unknown(table, unknown):
     table.write_text(CSV.replace("sub/c.png,0", f"sub/c.png,{unknown}").replace("1,train,0", f"1,train, {unknown} "))
     splits = data.load(settings(table)).splits
@@ -133,6 +323,16 @@ def test_classes_are_chosen_and_images_of_others_left_out(table, reds):
         "train": ["a.png", "sub/c.png"],
         "test": ["d.png", "e.png"],
     }
+
+
+def test_an_attribute_for_each_class(table):
+    source = data.load(of_classes(table, exclusive=False, attributes=("dog",)))
+    assert source.targets == (("dog",), False)
+    train, test = source.splits["train"], source.splits["test"]
+    assert train.labels.tolist() == [[False], [True], [False]]
+    assert train.known.tolist() == [[True], [True], [False]]
+    assert (test.ids.tolist(), test.known.tolist()) == (["d.png", "e.png"], [[False], [True]])
+    assert data.load(of_classes(table, exclusive=False)).targets == (("Cat", "cat", "dog"), False)
 
 
 def test_columns_of_classes_that_will_not_do_are_refused(table, refusal):
@@ -200,6 +400,7 @@ def test_a_draw_that_leaves_a_split_empty_is_said(table):
 
 ONCE = "expected every column to have a name of its own"
 PATH = "expected an image's path, relative, with '/' and without '..'"
+INSIDE = "expected an image's path inside {/}, or another data.directory"
 ROW = "a.png,1,train,0,ann"
 
 
@@ -217,31 +418,37 @@ ROW = "a.png,1,train,0,ann"
          "['image', 'split', 'person'] and no more"),
         (ROW, "a.png,1,train,0", "{}, line 2: expected 5 cells, as in the header. Received: 4"),
         (ROW, ROW + ",", "{}, line 2: expected 5 cells, as in the header. Received: 6"),
-        (ROW, "a.png,yes,train,0,ann", "{}, line 2, column 'smiling': expected 1 or 0, or 1 or -1. Received: 'yes'"),
+        (ROW, "a.png,happy,train,0,ann", "{}, line 2, column 'smiling': expected 1 or 0, or 1 or -1. Received: "
+         "'happy'"),
         (ROW, "a.png,1,train,N/A,ann", "{}, line 2, column 'hat': expected 1 or 0, or 1 or -1. Received: 'N/A'"),
         (ROW, "a.png,1,train,-1,ann", "{}, line 3, column 'smiling': expected no to be 0, or -1, throughout. "
          "Received: 0 after -1"),
-        (ROW, "a.png,1,training,0,ann", "{}, line 2, column 'split': expected train, validation or test. Received: "
-         "'training'"),
+        (ROW, "a.png,1,trial,0,ann", "{}, line 2, column 'split': expected train, validation or test. Received: "
+         "'trial'"),
         (ROW, "a.png,1,train,0,", "{}, line 2, column 'person': expected a group. Received: an empty cell"),
         (",train,", ",test,", "{}, column 'split': expected at least one training image. Received: none among 5 rows"),
         (CSV, "image,smiling,split,person\n", "{}, column 'split': expected at least one training image. Received: "
          "none among 0 rows"),
         ("d.png", "sub/../a.png", f"{{}}, line 5: {PATH}. Received: 'sub/../a.png'"),
         ("d.png", "..", f"{{}}, line 5: {PATH}. Received: '..'"),
-        ("d.png", "/etc/d.png", f"{{}}, line 5: {PATH}. Received: '/etc/d.png'"),
-        ("d.png", "C:d.png", f"{{}}, line 5: {PATH}. Received: 'C:d.png'"),
-        ("d.png", "sub\\d.png", f"{{}}, line 5: {PATH}. Received: 'sub\\\\d.png'"),
+        ("d.png", "sub\\..\\d.png", f"{{}}, line 5: {PATH}. Received: 'sub\\\\..\\\\d.png'"),
+        ("d.png", "/etc/d.png", f"{{}}, line 5: {INSIDE}. Received: '/etc/d.png'"),
+        ("d.png", "C:d.png", f"{{}}, line 5: {INSIDE}. Received: 'C:d.png'"),
+        ("d.png", "\\\\disk\\d.png", f"{{}}, line 5: {INSIDE}. Received: '\\\\\\\\disk\\\\d.png'"),
+        ("d.png", "{/}/../d.png", f"{{}}, line 5: {PATH}. Received: '{{/}}/../d.png'"),
+        ("d.png", "{/}x/d.png", f"{{}}, line 5: {INSIDE}. Received: '{{/}}x/d.png'"),
         ("d.png", "", f"{{}}, line 5: {PATH}. Received: ''"),
         ("d.png", "./a.png", "{}, line 5: expected every image once. Received: 'a.png', also in line 2"),
         ("d.png", '"d.png', "{}, line 6: expected comma-separated values. Received: unexpected end of data"),
-        ("d.png", "\udcff.png", "{}, line 5: expected UTF-8. Received: byte 0xff"),
+        ("d.png", "éé\udcff.png", "{}, line 5: expected UTF-8. Received: byte 0xff"),
+        ("d.png", "a\0.png", "{}, line 5: expected text, such as a spreadsheet saved as CSV. Received: a byte 0"),
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_meant_is_refused_by_its_line(table, refusal, old, new, message):
     assert old in CSV
-    table.write_text(CSV.replace(old, new), errors="surrogateescape")
-    assert refusal(settings(table)) == message.replace("{}", str(table))
+    table.write_text(CSV.replace(old, new.replace("{/}", str(table.parent))), "utf-8", errors="surrogateescape")
+    expected = message.replace("{}", str(table)).replace("{/}", str(table.parent))
+    assert refusal(settings(table)) == expected
 
 
 def test_a_table_that_is_not_there_is_refused(tmp_path, refusal):
