@@ -101,6 +101,15 @@ def replacing(path):
         beside.unlink(missing_ok=True)
 
 
+def unwritable(folder) -> str | None:
+    """Why no file can be made in a folder; None where one can."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return error.strerror
+
+
 def remove_partial(folder):
     """Removes what a killed process had begun to write; for whoever holds the folder."""
     for file in folder.glob(f"{PARTIAL}*"):

@@ -6,12 +6,16 @@ Everything is read when it is first asked for, so that an analysis of prediction
 import dataclasses
 import functools
 import json
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
 
 from mam_keras import command_line, predictions
 from mam_keras import config as configuration
 from mam_keras.data.source import Targets
 from mam_keras.errors import UserError
-from mam_keras.files import digest
+from mam_keras.files import digest, unwritable
 from mam_keras.run_directory import RunDirectory
 
 
@@ -38,10 +42,21 @@ class TrainedRun:
         self.config = configuration.load(self.directory.config, list(overrides))
         self._images, self._predictions = {}, {}
 
-    @property
+    @functools.cached_property
     def folder(self):
-        """Where results are kept."""
-        return self.directory.path / "analysis"
+        """Where results are kept: the run's `analysis/`, or what stands in for it while this object lives, where
+        nothing can be written there.
+        """
+        kept = self.directory.path / "analysis"
+        why = unwritable(kept if kept.is_dir() else self.directory.path)
+        if why is None:
+            return kept
+        print(f"note: {kept} cannot be written ({why}): what it lacks is computed, and not kept", flush=True)
+        folder = Path(tempfile.mkdtemp())
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        for file in kept.glob("*"):
+            folder.joinpath(file.name).symlink_to(file.resolve())
+        return folder
 
     @functools.cached_property
     def source(self):

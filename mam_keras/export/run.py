@@ -61,7 +61,8 @@ def _rule(run):
     """
     try:
         if result.read(run.folder, "adaptation.validation", analysis.key(run, "adaptation", "validation")) is None:
-            print(f"{run.folder} has no adaptation to noise yet; computing it on validation images", flush=True)
+            kept = run.directory.path / "analysis"
+            print(f"{kept} has no adaptation to noise yet; computing it on validation images", flush=True)
         return rule.rule(run), None
     except (analysis.Unavailable, UserError, OSError) as reason:
         return None, str(reason)

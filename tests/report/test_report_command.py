@@ -1,14 +1,19 @@
 """`python -m mam_keras.report` as a user meets it: exit codes, one line each, which run is taken, what is kept."""
 
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from mam_keras.export.run import run as write_export
+from mam_keras.report.run import run as write_report
+from mam_keras.run_directory import RunDirectory
 from tests.export import encoded
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +60,45 @@ def test_a_mistake_is_one_line_and_nothing_is_written(runs, arguments, line):
     assert line in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (runs / "page").exists()
+
+
+@pytest.fixture
+def read_only(analysed, tmp_path, monkeypatch):
+    """A run without its results of `masks` that lies on a read-only disk, as far as this package can see."""
+    path = shutil.copytree(analysed[0], tmp_path / "small")
+    (path / "analysis/masks.test.json").unlink()
+    beside = tempfile.mkstemp
+
+    def mkstemp(*arguments, dir=None, **options):  # noqa: A002 (tempfile's own name)
+        if path in (dir, *Path(dir or "/").parents):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return beside(*arguments, dir=dir, **options)
+
+    def file(dir=None):  # noqa: A002
+        os.close(mkstemp(dir=dir)[0])
+
+    monkeypatch.setattr("tempfile.mkstemp", mkstemp)
+    monkeypatch.setattr("tempfile.TemporaryFile", file)
+    return path
+
+
+def test_a_run_that_cannot_be_written_is_reported_and_exported(read_only, tmp_path, capsys):
+    def there():
+        return {file: file.stat().st_mtime_ns for file in read_only.rglob("*")}
+
+    before = there()
+    write_report([read_only], tmp_path / "page")
+    said = capsys.readouterr().out
+    assert "masks-importance" in (tmp_path / "page/index.html").read_text()
+    (read_only / "analysis/adaptation.validation.json").unlink()
+    del before[read_only / "analysis/adaptation.validation.json"]
+    before[read_only / "analysis"] = (read_only / "analysis").stat().st_mtime_ns
+    write_export(RunDirectory(read_only), tmp_path / "versions")
+    assert there() == before
+    note = f"note: {read_only / 'analysis'} cannot be written (Read-only file system): what it lacks is computed, "
+    assert said.startswith(note) and said.count("note: ") == 1
+    found = capsys.readouterr().out
+    assert "classify_automatic" in found and "left out" not in found
 
 
 def test_without_a_run_there_is_nothing_to_report(tmp_path):
