@@ -22,6 +22,7 @@ class Data(Section):
 
     TITLE: ClassVar[str]  # how a page calls the source
     PLACES: ClassVar[tuple[str, ...]] = ("cache", "cache_directory")  # where things are, which changes nothing trained
+    NEEDS_TENSORFLOW: ClassVar[bool] = False  # to read labels; of all others mistakes are told before it is imported
 
     image_size: Annotated[int, Field(ge=8, le=2048)] = 64  # side of the prepared square, in pixels
     attributes: tuple[Text, ...] | None = None  # which, in which order; all of the source's when left out

@@ -25,6 +25,7 @@ class Settings(Data):
 
     TITLE: ClassVar[str] = "TensorFlow Datasets"
     PLACES: ClassVar[tuple[str, ...]] = (*Data.PLACES, "directory")
+    NEEDS_TENSORFLOW: ClassVar[bool] = True
 
     source: Literal["tfds"]
     builder: Text = "celeb_a"

@@ -7,7 +7,7 @@ from mam_keras import command_line
 
 
 def main():
-    from mam_keras import config
+    from mam_keras import config, data
     from mam_keras.fit import cluster
     from mam_keras.run_directory import RunDirectory
 
@@ -26,11 +26,12 @@ def main():
     directory = RunDirectory(arguments.run or f"runs/{settings.name}")
     workers = cluster.read(settings.distribute.strategy)
     writes = workers is None or workers.chief
+    source = None if settings.data.NEEDS_TENSORFLOW else data.load(settings.data)  # before anything is overwritten
     with directory.open(settings, arguments.overwrite) if writes else contextlib.nullcontext():
         command_line.import_tensorflow()
         from mam_keras.fit.run import run
 
-        run(settings, directory, workers)
+        run(settings, directory, workers, source)
 
 
 if __name__ == "__main__":

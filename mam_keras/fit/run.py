@@ -26,18 +26,19 @@ from mam_keras.fit.table import table
 from mam_keras.model.losses import balanced_class_weights
 
 
-def run(config, directory, cluster=None):
+def run(config, directory, cluster=None, source=None):
     """Trains what `config` says in an opened `RunDirectory`, or carries on, and leaves the design's files in it.
 
     With a `cluster.Cluster`, together with its other workers; the chief alone has opened the directory and writes.
+    `source` are the data of `config`, where they have been read already.
     """
     command_line.import_tensorflow()  # and Keras as the product needs it, where it is a library
     strategy = strategies.make(config.distribute.strategy, cluster)
     with strategies.naming_lost_workers(strategy):
-        _run(strategies.fitted(config, strategy.num_replicas_in_sync), directory, strategy)
+        _run(strategies.fitted(config, strategy.num_replicas_in_sync), directory, strategy, source)
 
 
-def _run(config, directory, strategy):
+def _run(config, directory, strategy, source):
     chief = strategies.is_chief(strategy)
     if chief:
         environment = _environment(config, strategy)
@@ -45,7 +46,7 @@ def _run(config, directory, strategy):
             environment["start"] = json.loads(directory.environment.read_text(encoding="utf-8"))["start"]
         write_json(directory.environment, environment)
     _set_up(config)
-    source = data.load(config.data)
+    source = source or data.load(config.data)
     for note in source.notes:
         print(f"note: {note}")
     train, validation = (_read(source, name, config) for name in ("train", "validation"))

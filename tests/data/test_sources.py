@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mam_keras import config as configuration
 from mam_keras import data
 from mam_keras.data import synthetic_faces
 from mam_keras.data import table as tables
 from mam_keras.data.source import Split
+from mam_keras.run_directory import RunDirectory
 
 
 @pytest.fixture
@@ -191,11 +193,27 @@ def test_groups_in_two_splits_are_said(table):
     assert set(joined["train"].groups) & set(joined["test"].groups) == {0}
 
 
-def test_a_table_is_read_before_tensorflow_is_imported(table):
-    settings = f"source='table', file={str(table)!r}, split_column='split'"
-    code = (
-        "import sys; from mam_keras import data; from mam_keras.data.table import Settings; "
-        f"data.load(Settings({settings}, attributes=('one',)))"
+def test_a_table_is_refused_before_tensorflow_is_imported_and_anything_overwritten(table, tmp_path):
+    """Within a second: most of what is measured here is Python's own start and pydantic's."""
+    config, run = tmp_path / "t.yaml", tmp_path / "run"
+    config.write_text(f"name: t\ndata: {{source: table, file: {table}, split_column: split, group_column: person}}\n")
+    with RunDirectory(run).open(configuration.load(config), overwrite=False):
+        (run / "evaluation.json").touch()
+    replaced(table, "one", ["1", "many", "0", "1", "0", "no idea", *"1010"])
+    command = f"fit {config} --run {run} --overwrite"
+    program = (
+        f"import runpy, sys, time; sys.argv = {command.split()!r}\n"
+        "try:\n"
+        "    runpy.run_module('mam_keras.fit', run_name='__main__')\n"
+        "finally:\n"
+        "    print('tensorflow' in sys.modules, time.process_time() < 1)\n"
     )
-    command = [sys.executable, "-c", f"{code}; assert 'tensorflow' not in sys.modules"]
-    subprocess.run(command, cwd=Path(__file__).parents[2], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "False True\n")
+    assert done.stderr == (
+        f"error: {table}: 2 errors: line 3, column 'one': expected 1 or 0, or 1 or -1. Received: 'many'; "
+        "line 7, column 'one': expected 1 or 0, or 1 or -1. Received: 'no idea'\n"
+    )
+    assert (run / "evaluation.json").exists()
