@@ -38,6 +38,7 @@ ANALYSES = (
     "localisation",
     "faithfulness",
     "deletion",
+    "depth",
     "toggling",
 )
 

@@ -44,6 +44,10 @@ def _maps(run, split):
     return None if run.network.maps else "the network has no maps"
 
 
+def _stages(run, split):
+    return None if len(run.network.stages) > 1 else "the network has no stages from low to high"
+
+
 def _masks(run, split):
     return None if run.network.masks else "the network has no masks that could be transformed"
 
@@ -60,6 +64,7 @@ NEEDS = {  # cheap ones first: what only the model can tell comes last
     "independent": _independent,
     "drawn": _drawn,
     "maps": _maps,
+    "stages": _stages,
     "masks": _masks,
     "reconstruction": _reconstruction,
 }

@@ -106,6 +106,42 @@ def grad_cam(network, output="features", title="Grad-CAM"):
     return Map(title, GRAD_CAM_NOTE, False, show, of)
 
 
+def by_depth(network):
+    """What each of a network's stages shows (1901.10042, figures 2 to 4; it does not say how: our reading).
+
+        activation  1/C sum_c |x_{p,c}|                    of the stage's output x, whatever the target
+        Grad-CAM    ReLU(sum_c a_c x_{p,c}), a_c = 1/P sum_p d logit_k / d x_{p,c}
+
+    One pass forward and one back serve all stages. The derivative takes every way from the stage's output to the
+    logit, and no way around it: where attention of an early stage weighs a later one, not that one's mask.
+
+    Returns:
+        A function of images float32 (n, S, S, 3) and k: two lists, with a map float32 (n, H', W') for each stage.
+    """
+    import tensorflow as tf
+
+    names = [stage.name for stage in network.stages]
+    layers = network.model.get_layer
+    tensors = [network.outputs[name] if name in network.outputs else layers(name).output for name in names]
+    ends = [network.outputs["features"], network.outputs[network.main_head]]
+    model = keras.Model(network.model.input, [*tensors, *ends])
+
+    def look(images, k):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            *outputs, features, logits = model(images, training=False)
+            logit = logits[:, k] if network.logit_of is None else network.logit_of(features, k)
+        activations, cams = [], []
+        for output, gradient in zip(outputs, tape.gradient(logit, outputs), strict=True):
+            output, gradient = (tf.cast(array, tf.float32) for array in (output, gradient))
+            weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+            cams.append(tf.nn.relu(tf.reduce_sum(weights * output, axis=-1)))
+            activations.append(tf.reduce_mean(tf.abs(output), axis=-1))
+        return activations, cams
+
+    return look
+
+
 def of_target(one, images, features, k):
     """A `Map` for one target: images (n, S, S, 3), `Network.features` of them, and k -> float32 (n, H, W)."""
     if one.of is not None:

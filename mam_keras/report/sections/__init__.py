@@ -15,6 +15,7 @@ SECTIONS = (
     "robustness",
     "localisation",
     "faithfulness",
+    "depth",
     "toggling",
     "reconstructions",
     "calibration",
