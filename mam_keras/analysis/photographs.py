@@ -15,10 +15,10 @@ from mam_keras.errors import UserError
 from mam_keras.files import digest
 
 NEEDS = {"maps"}
-VERSION = 2
+VERSION = 3
 MOST = 24  # photographs, the first ones by name
 MAX_BYTES = 2**25  # of one file
-_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")  # of `decoding.FORMATS`
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")  # of `formats.FORMATS`
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,12 @@ def compute(run, split, photographs):
     """
     import tensorflow as tf
 
-    from mam_keras.data.decoding import MAX_PIXELS, decode_batch
+    from mam_keras.data.decoding import decode_batch
+    from mam_keras.data.formats import MAX_PIXELS
 
-    names, pictures, left_out = [], [], list(photographs.left_out)
+    names, pictures, left_out, size = [], [], list(photographs.left_out), run.config.data.image_size
     for file in photographs.files:  # one at a time, so that one is held
-        image, readable = decode_batch(tf.constant([file.read_bytes()]), run.config.data.image_size)
+        image, readable = decode_batch(tf.constant([file.read_bytes()]), size, run.config.data.fit)
         if readable.numpy().all():
             names.append(_shown(file))
             pictures.append(image.numpy()[0])

@@ -109,7 +109,7 @@ def _first(split: Split, limit: int) -> Split:
 
         # Not `take`: it does not count an element that raises, and would go on past the last label.
         dataset = tf.data.Dataset.zip(tf.data.Dataset.range(limit), split.images())
-        return dataset.map(lambda _, image: image)
+        return dataset.map(lambda _, element: element)
 
     return Split(
         ids=split.ids[:limit],

@@ -6,14 +6,15 @@ Everything random follows from (seed, epoch, index of the image), so an epoch ca
 import hashlib
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from mam_keras.data.images import prepare
+from mam_keras.data.images import VERSION, prepare
+from mam_keras.data.source import FEW
 from mam_keras.errors import UserError
 from mam_keras.files import checked_json, locked, remove_partial, replacing, write_json
 from mam_keras.statistics import ratio
@@ -31,6 +32,7 @@ class Prepared:
         ids, labels, groups, known: as in `source.Split`, of these n images.
         unreadable: what was left out, as "id: reason".
         left_out: its ids.
+        changed: how many images were turned, and made square at what cost, as a sentence; "" where none was.
         contents: as `source.Split` gives them, of these n images; None where they are read from nowhere.
     """
 
@@ -42,6 +44,7 @@ class Prepared:
     known: np.ndarray | None = None
     left_out: tuple[str, ...] = ()
     contents: np.ndarray | None = None
+    changed: str = ""
 
     def __post_init__(self):
         if self.known is None:
@@ -76,23 +79,53 @@ class Prepared:
         return np.where(self.known, self.labels, np.float32(np.nan)).astype(np.float32)
 
 
+@dataclass
+class Reading:
+    """What reading a split showed, besides its images.
+
+    Attributes:
+        unreadable: {index: why}.
+        passing: of these, the ones whose content is not to blame, which may be read the next time.
+        turned: how many images their orientation tag turned.
+        unequal: how many images are no squares.
+        most: of these, by which share of its longer edge one exceeds a square the most.
+    """
+
+    unreadable: dict[int, str] = field(default_factory=dict)
+    passing: list[int] = field(default_factory=list)
+    turned: int = 0
+    unequal: int = 0
+    most: float = 0.0
+
+    def changed(self, fit, count):
+        """As a sentence, of `count` images."""
+        done = {
+            "crop": "cropped to the centre square, at most {} of the longer edge left out",
+            "pad": "padded to a square, at most {} of it black",
+            "squash": "squashed to a square, the longer edge by at most {}",
+        }[fit].format(f"{self.most:.0%}")
+        turned = f"{self.turned:,} of {count:,} images turned by their orientation tag"
+        made_square = f"{self.unequal:,} of {count:,} images {done}"
+        return "; ".join([turned] * (self.turned > 0) + [made_square] * (self.unequal > 0))
+
+
 def read(split, name, settings):
     """Reads and prepares a split: `source.Split` -> `Prepared`.
 
     Images that cannot be read are left out and named. Raises `UserError` where they are more than
-    `settings.corrupt_share` of the split, or all of it. With `cache: disk` the prepared images are written beside
-    their place and renamed, so that a killed process leaves no half-filled cache.
+    `settings.corrupt_share` of the split and more than `source.FEW`, or all of it. With `cache: disk` the prepared
+    images are written beside their place and renamed, so that a killed process leaves no half-filled cache.
     """
     contents = split.contents()
     if settings.cache == "memory":
-        size, unreadable = settings.image_size, {}
+        size, found = settings.image_size, Reading()
         images = np.empty((len(split), size, size, 3), np.uint8)
-        for row, image in enumerate(_readable(split, name, size, unreadable)):
+        for row, image in enumerate(_readable(split, name, settings, found)):
             images[row] = image
     else:
-        images, unreadable = _disk_cache(split, contents, name, settings)
-    named = _named(split, name, settings, unreadable)
-    kept = np.setdiff1d(np.arange(len(split)), list(unreadable))
+        images, found = _disk_cache(split, contents, name, settings)
+    named = _named(split, name, settings, found.unreadable)
+    kept = np.setdiff1d(np.arange(len(split)), list(found.unreadable))
     return Prepared(
         images[: len(kept)],
         split.ids[kept],
@@ -100,8 +133,9 @@ def read(split, name, settings):
         None if split.groups is None else split.groups[kept],
         named,
         split.known[kept],
-        tuple(str(split.ids[index]) for index in unreadable),
+        tuple(str(split.ids[index]) for index in found.unreadable),
         contents[kept],
+        found.changed(settings.fit, len(kept)),
     )
 
 
@@ -176,77 +210,85 @@ def _untuned(dataset):
     return dataset.with_options(options)
 
 
-def _readable(split, name, size, unreadable, passing=None):
-    """Yields the images that can be read, prepared, in order; adds {index: why} to `unreadable` for the others.
+def _readable(split, name, settings, found):
+    """Yields the images that can be read, prepared, in order; adds what it sees to `found`, a `Reading`."""
 
-    Those whose content is not to blame, which may be read the next time, are added to the list `passing`.
-    """
-    dataset = split.images().map(
-        lambda image: prepare(image, size), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+    def prepared(image, turned):
+        edges = tf.shape(image)[:2]
+        beyond = 1 - tf.reduce_min(edges) / tf.reduce_max(edges)
+        return prepare(image, settings.image_size, settings.fit), turned, beyond
+
+    dataset = split.images().map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     iterator = iter(_untuned(dataset.prefetch(READ_AHEAD)))
     for index in tqdm(range(len(split)), desc=f"Reading {name} images", unit=" images", disable=None):
         try:
-            image = next(iterator).numpy()
+            image, turned, beyond = (value.numpy() for value in next(iterator))
         except tf.errors.OpError as error:  # that element alone: the dataset goes on with the next one
-            unreadable[index] = _plain(error.message)
-            if passing is not None and not isinstance(error, tf.errors.InvalidArgumentError):
-                passing.append(index)
+            found.unreadable[index] = _plain(error.message)
+            if not isinstance(error, tf.errors.InvalidArgumentError):
+                found.passing.append(index)
         else:
+            found.turned += int(turned)
+            found.unequal += int(beyond > 0)
+            found.most = max(found.most, float(beyond))
             yield image
 
 
 def _named(split, name, settings, unreadable):
     """What cannot be read, as "id: reason"; refused where it is too much."""
     named = tuple(f"{split.ids[index]}: {reason}" for index, reason in unreadable.items())
-    if len(named) > settings.corrupt_share * len(split) or len(named) == len(split):
+    received = f"{len(named)} of {len(split)}: {'; '.join(named[:3])}" + ("; ..." if len(named) > 3 else "")
+    if len(named) == len(split):
+        raise UserError(f"data.source: expected a {name} image that can be read. Received: unreadable {received}")
+    share = settings.corrupt_share
+    if len(named) > max(share * len(split), FEW if share else 0):
         raise UserError(
-            f"data.corrupt_share: expected at most {settings.corrupt_share:.2%} of the {name} images to be "
-            f"unreadable. Received: {len(named)} of {len(split)}: {'; '.join(named[:3])}"
-            + ("; ..." if len(named) > 3 else "")
+            f"data.corrupt_share: expected at most {share:.2%} of the {name} images to be unreadable"
+            + (f", or {FEW}" if share else "")
+            + f" (raise it, or remove them). Received: {received}"
         )
     return named
 
 
 def _disk_cache(split, contents, name, settings):
-    """The split's images mapped from the disk cache, filled first if need be, and which cannot be read and why.
+    """The split's images mapped from the disk cache, filled first if need be, and the `Reading` that filled it.
 
-    Kept under what the images are made of. One process fills it at a time. What is damaged, or of another shape, is
-    written again.
+    Kept under what the images are made of, and how they are prepared. One process fills it at a time. What is damaged,
+    or of another shape, is written again.
     """
     shape = (len(split), settings.image_size, settings.image_size, 3)
-    key = hashlib.sha256(contents.tobytes() + f"{shape}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(contents.tobytes() + f"{shape} {settings.fit} {VERSION}".encode()).hexdigest()[:16]
     folder = Path(settings.cache_directory)
-    images_file, unreadable_file = folder / f"{name}-{key}.npy", folder / f"{name}-{key}.json"
+    images_file, reading_file = folder / f"{name}-{key}.npy", folder / f"{name}-{key}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, wait=True):
             remove_partial(folder)
             try:
-                return _mapped(images_file, shape), _kept(unreadable_file, len(split))
+                return _mapped(images_file, shape), _kept(reading_file, len(split))
             except Exception:  # not there yet, or damaged: flipped bits raise many kinds
-                unreadable = _fill(images_file, unreadable_file, split, contents, name, settings)
-                return _mapped(images_file, shape), unreadable
+                found = _fill(images_file, reading_file, split, contents, name, settings)
+                return _mapped(images_file, shape), found
     except OSError as error:
         raise UserError(
             f"data.cache_directory: expected a folder that can be written. Received: {folder} ({error.strerror})"
         ) from None
 
 
-def _fill(images_file, unreadable_file, split, contents, name, settings):
-    unreadable, passing, shape = {}, [], (settings.image_size, settings.image_size, 3)
+def _fill(images_file, reading_file, split, contents, name, settings):
+    found, shape = Reading(), (settings.image_size, settings.image_size, 3)
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(split), *shape)}
     with replacing(images_file) as beside:
         with beside.open("wb") as file:  # not a map: where the disk is full, writing to one kills the process
             np.lib.format.write_array_header_1_0(file, header)
-            for image in _readable(split, name, settings.image_size, unreadable, passing):
+            for image in _readable(split, name, settings, found):
                 file.write(image)
-            file.write(bytes(len(unreadable) * math.prod(shape)))
-        _named(split, name, settings, unreadable)
-        unreadable_file.unlink(missing_ok=True)
-        if not contents[passing].any():  # else it is filled again next time: a failure that may pass is not kept
-            write_json(unreadable_file, unreadable)
-    return unreadable
+            file.write(bytes(len(found.unreadable) * math.prod(shape)))
+        _named(split, name, settings, found.unreadable)
+        reading_file.unlink(missing_ok=True)
+        if not contents[found.passing].any():  # else it is filled again next time: a failure that may pass is not kept
+            write_json(reading_file, asdict(found))
+    return found
 
 
 def _mapped(images_file, shape):
@@ -256,16 +298,16 @@ def _mapped(images_file, shape):
     return images
 
 
-def _kept(unreadable_file, count):
-    """{index: why}; raises `ValueError` for any other JSON."""
-    found = checked_json(unreadable_file.read_bytes(), dict[str, str])
-    unreadable = {int(index): reason for index, reason in found.items()}
-    if not all(0 <= index < count for index in unreadable):
+def _kept(reading_file, count):
+    """The `Reading` of a file; raises `ValueError` for any other JSON."""
+    found = checked_json(reading_file.read_bytes(), Reading)
+    if not all(0 <= index < count for index in found.unreadable):
         raise ValueError("indices of other images")
-    return unreadable
+    return found
 
 
 def _plain(message):
     """TensorFlow's message without the names of graph nodes and iterators: one line."""
     without_nodes = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", message.splitlines()[0])
-    return re.split(r"Iterator::\S+: ", without_nodes)[-1].strip()
+    plain = re.split(r"Iterator::\S+: ", without_nodes)[-1].strip()
+    return re.sub(r"^assertion failed: \[(.*)\]$", r"\1", plain)

@@ -11,10 +11,12 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from mam_keras.data.square import Fit
 from mam_keras.settings import Count, Section, Share, Text
 from mam_keras.statistics import ratio
 
 SPLITS = ("train", "validation", "test")
+FEW = 5  # unreadable images of a split that stop nothing, whatever share of it they are
 
 
 class Data(Section):
@@ -25,11 +27,12 @@ class Data(Section):
     NEEDS_TENSORFLOW: ClassVar[bool] = False  # to read labels; of all others mistakes are told before it is imported
 
     image_size: Annotated[int, Field(ge=8, le=2048)] = 64  # side of the prepared square, in pixels
+    fit: Fit = "crop"  # the centre square; or pad: all, with black beside it; or squash: all, whatever its shape
     attributes: tuple[Text, ...] | None = None  # which, in which order; all of the source's when left out
     limit: Count | None = None  # at most this many images of each split, the first ones
     cache: Literal["memory", "disk"] = "memory"  # where prepared images (uint8) wait for the next epoch
     cache_directory: Text = "cache"  # for `cache: disk`
-    corrupt_share: Share = 0.01  # unreadable images left out of a split; more than this share is fatal
+    corrupt_share: Share = 0.01  # of a split; more unreadable images than that, and than 5, are fatal (0: one is)
     flip: bool = True  # mirror half of the training images
     shift: Annotated[int, Field(ge=0)] = 0  # move training images by up to so many pixels each way
     cutout: Annotated[float, Field(ge=0, le=0.9)] = 0.0  # cover a grey square of training images, of this share of S
@@ -103,9 +106,9 @@ class Split:
     Attributes:
         ids: str (n,), unique; what an image is called in messages, predictions and reports.
         labels: bool (n, K), in the order of `Source.targets`; False where not known.
-        images: called without arguments, gives a `tf.data.Dataset` of n elements in the order of `ids`, each one
-            image, uint8 (height, width, 3). An element that cannot be read raises when it is drawn, and the
-            dataset goes on with the next one.
+        images: called without arguments, gives a `tf.data.Dataset` of n elements in the order of `ids`: an image as
+            it is meant to be seen, uint8 (height, width, 3), and bool, whether its orientation tag had it turned. An
+            element that cannot be read raises when it is drawn, and the dataset goes on with the next one.
         groups: int (n,) or None; images of one group (one person) are not independent.
         contents: called without arguments, gives a digest of what each image is read from, uint64 (n,), 0 where there
             is nothing to read: its file's bytes, or the settings it is drawn from. Neither names, places nor times

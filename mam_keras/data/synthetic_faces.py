@@ -208,7 +208,8 @@ def _split(settings, name):
     def batch(indices):
         import tensorflow as tf  # takes seconds, and settings are read without it
 
-        return tf.ensure_shape(tf.numpy_function(drawn, [indices], tf.uint8, stateful=False), (None, size, size, 3))
+        images = tf.numpy_function(drawn, [indices], tf.uint8, stateful=False)
+        return tf.ensure_shape(images, (None, size, size, 3)), tf.zeros_like(indices, tf.bool)
 
     def images():  # in one thread: Python's lock makes several slower
         import tensorflow as tf

@@ -216,7 +216,7 @@ def _images(builder, name, image, rows):
     from mam_keras.data import images
 
     return _encoded(builder, name, image, rows).map(
-        lambda encoded: images.decode(encoded), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        images.read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
 
 

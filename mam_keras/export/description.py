@@ -4,7 +4,13 @@ import keras
 import tensorflow as tf
 
 from mam_keras import __version__, offsets, predictions
-from mam_keras.data import decoding
+from mam_keras.data import formats
+
+_SQUARES = {
+    "crop": "the centre square, its side the shorter edge, its offset rounded down",
+    "pad": "the whole image in the middle of a black square, its longer edge the side, the shorter one rounded up",
+    "squash": "the whole image, both its edges resized to the side",
+}
 
 
 def describe(run):
@@ -13,7 +19,9 @@ def describe(run):
         {"name": the configuration's, "versions": {PACKAGE: version}, "system": name,
          "attributes": K names to display, in the order of the outputs,
          "exclusive": whether exactly one of them holds,
-         "preparation": {"image_size": S, "square": text, "resize": text, "formats": [...], "max_pixels": of an image},
+         "preparation": {"image_size": S, "fit": of `data.square`, "square", "orientation", "colours", "resize": texts,
+                         "formats": [...], "max_pixels": of an image,
+                         "bounds": {what: how many of it an image may have at most; else its row is not valid}},
          "maps": {NAME: {"title": text, "note": what it is and what it is not, "signed": bool}} of `explain`,
          "transformation": {"family": name, "identity": [a, b]}, or null where there are no masks,
          "thresholds": {"default": 0.5, "note": text, "fitted": {OUTPUT: K numbers or nulls}, or null}}
@@ -32,10 +40,15 @@ def describe(run):
         "exclusive": network.targets.exclusive,
         "preparation": {
             "image_size": network.image_size,
-            "square": "the centre square, its side the shorter edge, its offset rounded down",
+            "fit": run.config.data.fit,
+            "square": _SQUARES[run.config.data.fit],
+            "orientation": "turned as the image's orientation tag says (Exif in JPEG, PNG, WebP)",
+            "colours": "colour tables looked up, transparency dropped, CMYK converted, the upper 8 of 16 bits, "
+            "embedded profiles not applied",
             "resize": "bilinear, antialiased, rounded to whole grey levels: RGB, uint8",
-            "formats": list(decoding.FORMATS),
-            "max_pixels": decoding.MAX_PIXELS,
+            "formats": list(formats.FORMATS),
+            "max_pixels": formats.MAX_PIXELS,
+            "bounds": formats.BOUNDS,
         },
         "maps": network.described,
         "transformation": masks and {"family": masks.family, "identity": list(masks.identity)},

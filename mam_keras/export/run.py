@@ -33,14 +33,14 @@ def run(directory, base):
 
 
 def write(network, description, base, rule=None):
-    """Writes a `model.network.Network` as the next version in `base`: a SavedModel.
+    """Writes a `model.network.Network` as the next version in `base`: a SavedModel that prepares images as described.
 
     In its `assets.extra`, which TF Serving does not load into the model, are the description, as mam_keras.json, and
     tf_serving_warmup_requests. With an `rule.Rule` of the model there are signatures that follow it. Returns the
     version's path and the names of its signatures.
     """
     tf.get_logger().setLevel("ERROR")  # "Assets written to" would name a folder that is about to be renamed
-    found = signatures(network, rule)
+    found = signatures(network, rule, description["preparation"]["fit"])
     with next_version(base) as (unfinished, version):
         archive = keras.export.ExportArchive()
         for name, (function, specs) in tqdm(found.items(), desc="Signatures", disable=None, leave=False):

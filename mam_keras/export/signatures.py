@@ -9,8 +9,9 @@ from mam_keras.data.decoding import decode_batch
 from mam_keras.model.noise import noise_level
 
 
-def signatures(network, rule=None):
-    """The signatures of a `model.network.Network`, N images at a time (N = 0 among them), S the side of an image:
+def signatures(network, rule=None, fit="crop"):
+    """The signatures of a `model.network.Network`, N images at a time (N = 0 among them), S the side of an image,
+    which encoded images `fit` as `data.square` says:
 
         serving_default             image uint8 (N, S, S, 3), prepared
                                     -> probabilities (N, K) of the head that answers, and those of the further heads
@@ -53,7 +54,7 @@ def signatures(network, rule=None):
         """A signature of prepared images, and one of bytes."""
 
         def of_bytes(image_bytes):
-            images, valid = decode_batch(image_bytes, size)
+            images, valid = decode_batch(image_bytes, size, fit)
             return _blank(answer(images), valid)
 
         found[name] = (answer, [image])
@@ -64,7 +65,7 @@ def signatures(network, rule=None):
             return _checked(answer, image, a, b, network.masks.identity, tf.constant(True))
 
         def of_bytes(image_bytes, a, b):
-            images, readable = decode_batch(image_bytes, size)
+            images, readable = decode_batch(image_bytes, size, fit)
             return _checked(answer, images, a, b, network.masks.identity, readable)
 
         found[name] = (of_images, [image, *pair])

@@ -123,6 +123,8 @@ def _read(source, name, config):
     if name not in source.splits:
         return None
     prepared = pipeline.read(source.splits[name], name, config.data)
+    if prepared.changed:
+        print(f"note: {name}: {prepared.changed}")
     for unreadable in prepared.unreadable:
         print(f"note: left out of {name}: {unreadable}", file=sys.stderr)
     return prepared

@@ -51,7 +51,7 @@ def export(feature_size, folder):
     from tests.benchmarks.network import make_trainer
 
     network = make_trainer(ATTRIBUTES, CHANNELS, feature_size, batch_size=32).network
-    return network.model, write(network, {}, folder)[0]
+    return network.model, write(network, {"preparation": {"fit": "crop"}}, folder)[0]
 
 
 def latency(model, path, repeats):

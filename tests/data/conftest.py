@@ -23,7 +23,7 @@ def draw():
 @pytest.fixture
 def reds():
     """The red of the first pixel of every image of a split, in order: tells which image of `draw` it is."""
-    return lambda split: [int(image[0, 0, 0]) for image in split.images()]
+    return lambda split: [int(image[0, 0, 0]) for image, _ in split.images()]
 
 
 @pytest.fixture

@@ -216,7 +216,7 @@ def test_real_faces(real_faces):
         if line.startswith(str(source.splits["test"].ids[0]))
     )
     assert source.splits["test"].labels[0].tolist() == [value == "1" for value in row[1:]]
-    assert next(iter(source.splits["test"].images())).shape == (218, 178, 3)
+    assert next(iter(source.splits["test"].images()))[0].shape == (218, 178, 3)
 
 
 # --- landmarks ---

@@ -45,7 +45,7 @@ def toggled(attributes, name):
 
 
 def drawn(split):
-    return np.stack(list(split.images().as_numpy_iterator()))
+    return np.stack([image for image, _ in split.images().as_numpy_iterator()])
 
 
 def test_same_settings_give_the_same_pixels_and_other_seeds_others():

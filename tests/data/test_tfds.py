@@ -22,7 +22,7 @@ def encoded(number):
 
 
 def greys(split):
-    return [int(image[0, 0, 2]) for image in split.images()]
+    return [int(image[0, 0, 2]) for image, _ in split.images()]
 
 
 def prepare(folder, name, features, example, splits=SPLITS):
@@ -94,7 +94,7 @@ def test_celeb_a(folder):
         assert not np.delete(split.labels, smiling, axis=1).any()
         assert split.groups.tolist() == [number // 2 for number in numbers]
         assert split.ids.tolist() == [f"{name}-{number:06}" for number in range(len(split))]
-    assert next(iter(source.splits["train"].images())).shape == (8, 6, 3)
+    assert next(iter(source.splits["train"].images()))[0].shape == (8, 6, 3)
 
 
 def test_a_vector_of_labels_an_id_and_a_split_called_valid(folder):
@@ -177,7 +177,7 @@ def test_ids_that_are_not_unique_are_not_used(small):
 
 def test_an_unreadable_image_raises_and_the_next_one_is_read(small):
     split = data.load(settings(small, builder="small")).splits["train"]
-    assert sorted(int(image[0, 0, 0]) for image in split.images().ignore_errors()) == [0, 10, 20, 30]
+    assert sorted(int(image[0, 0, 0]) for image, _ in split.images().ignore_errors()) == [0, 10, 20, 30]
 
 
 def test_contents_are_those_of_the_encoded_images_wherever_they_are(small, tmp_path):

@@ -26,10 +26,12 @@ def as_image(image):
 
 
 def sound():
-    """{name: bytes}: everything that TensorFlow decodes to three channels."""
+    """{name: bytes}: of everything that is read."""
     image = Image.fromarray(picture())
     frames = [Image.fromarray(picture(seed=seed)) for seed in (1, 2)]
     deep = picture()[..., 0].astype("uint16") * 257
+    see_through = image.convert("RGBA")
+    see_through.putalpha(Image.fromarray(picture(seed=3)[..., 0]))
     return {
         "jpeg": encode(image, "JPEG"),
         "progressive jpeg": encode(image, "JPEG", progressive=True),
@@ -45,6 +47,13 @@ def sound():
         "bmp": encode(image, "BMP"),
         "webp": encode(image, "WEBP"),
         "lossless webp": encode(image, "WEBP", lossless=True),
+        "webp with alpha": encode(see_through, "WEBP"),
+        "lossless webp with alpha": encode(see_through, "WEBP", lossless=True, exact=True),
+        "palette bmp": encode(image.convert("P"), "BMP"),
+        "black and white bmp": encode(image.convert("1"), "BMP"),
+        "transparent bmp": encode(see_through, "BMP"),
+        "gif of many blocks": commented(encode(image, "GIF"), (b"\xff" + b"-" * 255) * 9_000 + b"\x01-\x02--" * 2_000),
+        "gif of a small and huge frames": encode(image, "GIF")[:-1] + gif([(5000, 5000)] * 20)[19:],
         "webp with exif": encode(image, "WEBP", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0"),
         "one row": encode(picture(1, 300), "PNG"),
         "one pixel": encode(picture(1, 1), "JPEG"),
@@ -52,7 +61,7 @@ def sound():
 
 
 def huge():
-    """{name: bytes}: images whose headers promise more than the limit, the first ones truthfully."""
+    """{name: bytes}: images whose headers promise more than the limits, the first ones truthfully."""
     image, empty, many = Image.fromarray(picture()), Image.new("L", (8000, 8000)), 20_000
     jpeg, bmp, webp = (bytearray(encode(image, form)) for form in ("JPEG", "BMP", "WEBP"))
     lossless = bytearray(encode(image, "WEBP", lossless=True))
@@ -75,16 +84,13 @@ def huge():
         "lossless webp": bytes(lossless),
         "extended webp": extended,
         "gif": gif([(many, many)]),
-        "gif of many frames": gif([(5000, 5000)] * 2),
-        "gif of two thin frames": gif([(65_535, 1), (1, 65_535)]),
-        "gif of many blocks": gif([(8, 8)], comment=b"\x01-" * 70_000),
+        "gif of blocks of many lengths": gif([(8, 8)], comment=b"\x01-\x02--" * 35_000),
     }
 
 
 def unreadable():
     """{name: bytes}: what is no image, or only half of one, or of a kind that is not read."""
     image = Image.fromarray(picture())
-    see_through = Image.new("RGBA", (20, 20), (9, 9, 9, 100))
     halves = {f"half a {form}": encode(image, form) for form in ("JPEG", "PNG", "GIF", "BMP", "WEBP")}
     return {name: content[: len(content) // 2] for name, content in halves.items()} | {
         "nothing": b"",
@@ -92,7 +98,6 @@ def unreadable():
         "text": b"This is no image at all, but it goes on for a while." * 3,
         "tiff": encode(image, "TIFF"),
         "jpeg xl": b"\xff\x0a" + bytes(100),
-        "webp with alpha": encode(see_through, "WEBP"),
         "animated webp": encode(image, "WEBP", save_all=True, append_images=[Image.fromarray(picture(seed=1))]),
         "only the magic of a jpeg": b"\xff\xd8\xff",
         "only the magic of a gif": b"GIF89a",
@@ -110,6 +115,12 @@ def png(width, height):
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
     )
+
+
+def commented(encoded, blocks):
+    """A GIF with a comment of these sub-blocks before its first frame."""
+    start = 13 + 3 * 2 ** (1 + encoded[10] % 8)
+    return encoded[:start] + b"\x21\xfe" + blocks + b"\0" + encoded[start:]
 
 
 def gif(sizes, comment=b""):

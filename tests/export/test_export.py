@@ -13,7 +13,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from mam_keras import config, offsets, predictions
 from mam_keras.analysis.rule import rule as rule_of
 from mam_keras.analysis.trained_run import TrainedRun
-from mam_keras.data import celeba, decoding
+from mam_keras.data import celeba, formats
 from mam_keras.errors import UserError
 from mam_keras.export import run as exporting
 from mam_keras.export.description import describe
@@ -32,7 +32,9 @@ def test_the_description_says_what_a_caller_needs(exported, run_directory):
     assert described["name"] == "tiny"
     assert described["attributes"] == list(ATTRIBUTES)
     assert described["preparation"]["image_size"] == 32
-    assert described["preparation"]["max_pixels"] == decoding.MAX_PIXELS
+    assert described["preparation"]["max_pixels"] == formats.MAX_PIXELS
+    assert described["preparation"]["fit"] == "crop" and "centre square" in described["preparation"]["square"]
+    assert described["preparation"]["bounds"]["scans of a JPEG"] == formats.MAX_SCANS
     assert described["transformation"] == {"family": "tone_curve", "identity": [1.0, 1.0]}
     assert described["thresholds"]["default"] == predictions.THRESHOLD
     assert "40 validation images" in described["thresholds"]["note"]

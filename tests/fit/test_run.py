@@ -207,12 +207,12 @@ def test_too_many_unreadable_images_are_refused(fit, make_table, tmp_path):
     table = make_table(tmp_path, **SPLITS)
     for index in (2, 5):
         (tmp_path / f"train{index}.png").write_text("no image")
-    code, _, errors = fit(f"data.file={table}", "data.corrupt_share=0.05")
+    code, _, errors = fit(f"data.file={table}", "data.corrupt_share=0")
     assert code == 2
     assert len(errors) == 1
     assert errors[0].startswith(
-        "error: data.corrupt_share: expected at most 5.00% of the train images to be unreadable. Received: 2 of 22: "
-        "train2.png: Unknown image file format."
+        "error: data.corrupt_share: expected at most 0.00% of the train images to be unreadable (raise it, or "
+        "remove them). Received: 2 of 22: train2.png: Unknown image file format."
     )
 
 

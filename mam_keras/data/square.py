@@ -1,0 +1,29 @@
+"""How an image fits the prepared square: which part of an edge goes where in it. For images and for what lies on them.
+
+crop     the centre square, its side the shorter edge, its offset rounded down
+pad      the whole image, its longer edge the square's side, black beside it
+squash   the whole image, both edges the square's side
+"""
+
+from typing import Literal
+
+Fit = Literal["crop", "pad", "squash"]
+
+
+def along(length, shorter, longer, size, fit):
+    """One edge of an image: `taken` pixels from `first` on become `given` pixels of the square from `at` on.
+
+    Args:
+        length: of this edge, an integer or an integer tensor, as `shorter` and `longer`, of the image's edges.
+        size: side of the square.
+        fit: of `Fit`.
+
+    Returns:
+        first, taken, at, given.
+    """
+    if fit == "crop":
+        return (length - shorter) // 2, shorter, 0, size
+    if fit == "squash":
+        return 0, length, 0, size
+    given = -(-length * size // longer)  # rounded up, so that it is never 0
+    return 0, length, (size - given) // 2, given
