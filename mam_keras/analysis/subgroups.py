@@ -6,7 +6,7 @@ A subgroup is an attribute: the images that have it against those that do not, b
 import numpy as np
 
 from mam_keras.analysis.result import Result, Unavailable
-from mam_keras.data import nearest
+from mam_keras.data import composed, nearest
 from mam_keras.errors import UserError
 from mam_keras.evaluation import Scorer
 from mam_keras.statistics import paired_estimates
@@ -84,6 +84,7 @@ def chosen(names, attributes):
     """
     if names is None:
         return [name for name in USUAL if name in attributes]
+    names = list(map(composed, names))
     for name in names:
         if name not in attributes:
             raise UserError(

@@ -45,7 +45,9 @@ def load(settings) -> Source:
     if settings.limit is not None:
         splits = {name: _first(split, settings.limit) for name, split in splits.items()}
     chosen = attribute_positions(settings.attributes, source.attributes)
-    attributes = tuple(source.attributes[position] for position in chosen)
+    attributes = tuple(composed(source.attributes[position]) for position in chosen)
+    if twice := [name for name, times in Counter(attributes).items() if times > 1]:
+        raise UserError(f"data.source: expected every name once. Received: {some(twice)}, in two forms of Unicode")
     splits = {
         name: replace(split, labels=split.labels[:, chosen], known=split.known[:, chosen])
         for name, split in splits.items()
@@ -63,8 +65,8 @@ def attribute_positions(chosen, known) -> list[int]:
     """
     if chosen is None:
         return list(range(len(known)))
-    positions = {unicodedata.normalize("NFC", name): position for position, name in enumerate(known)}
-    chosen = [unicodedata.normalize("NFC", name) for name in chosen]
+    positions = {composed(name): position for position, name in enumerate(known)}
+    chosen = list(map(composed, chosen))
     for name, times in Counter(chosen).items():
         if name not in positions:
             near = nearest(name, known)
@@ -74,6 +76,11 @@ def attribute_positions(chosen, known) -> list[int]:
     if not chosen:
         raise UserError("data.attributes: expected at least one name, or null for all. Received: none")
     return [positions[name] for name in chosen]
+
+
+def composed(name: str) -> str:
+    """A name in the one form of Unicode in which names are compared: letters in one piece with their accents."""
+    return unicodedata.normalize("NFC", name)
 
 
 def nearest(name, known) -> str:

@@ -5,9 +5,10 @@ import glob
 import os
 import posixpath
 import re
-import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+
+from mam_keras.data import composed
 
 _UPWARDS = re.compile(r"\0|(^|/)\.\.(/|$)")
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:")
@@ -32,7 +33,8 @@ def reader(folder: Path, template: str = "{}") -> Callable[[str], str]:
     bases = [f"{os.path.abspath(folder)}/", f"{os.path.realpath(folder)}/"]  # noqa: PTH100 (of no file, perhaps)
 
     def read(name: str) -> str:
-        name = template.replace("{}", name.strip()) if name.strip() else ""
+        if name := name.strip():
+            name = template.replace("{}", name)
         if "\\" in name and not os.path.lexists(f"{folder}/{name}"):
             name = name.replace("\\", "/")
         if not name or _UPWARDS.search(name):
@@ -59,8 +61,8 @@ def on_disk(folder: Path, names: list[str]) -> list[str]:
                 entries[found] = {}
                 with contextlib.suppress(OSError):  # no folder: then it is not there
                     for entry in os.listdir(found):  # noqa: PTH208 (texts, not paths)
-                        entries[found][unicodedata.normalize("NFC", entry)] = entry
-            found = f"{found}/{entries[found].get(unicodedata.normalize('NFC', part), part)}"
+                        entries[found][composed(entry)] = entry
+            found = f"{found}/{entries[found].get(composed(part), part)}"
         return found
 
     files = [f"{folder}/{name}" for name in names]

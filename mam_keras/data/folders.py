@@ -12,7 +12,8 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from mam_keras.data import attribute_positions, some
+from mam_keras.data import attribute_positions, composed, some
+from mam_keras.data.file_names import on_disk
 from mam_keras.data.source import Data, Source, Targets
 from mam_keras.data.table import SPLIT_NAMES, drawn, file_splits, one_hot, point, require_whole
 from mam_keras.errors import UserError
@@ -100,7 +101,7 @@ def _classes(directory: Path, left_out: list[str]) -> tuple[dict[str, str | None
         if split in places.values():
             twins = [other for other in named if named[other] == split]
             raise UserError(f"{directory}: expected one folder of each split. Received: {some(twins)}")
-        if different := sorted(set(found) ^ set(classes)):
+        if different := sorted(set(map(composed, found)) ^ set(map(composed, classes))):
             raise UserError(
                 f"{directory}: expected the same classes in {name} as in {train}. Received: only in one: "
                 f"{some(different)}"
@@ -129,7 +130,8 @@ def _images(directory: Path, place: str, left_out: list[str]) -> Iterator[str]:
     def refuse(error):
         raise UserError(f"{error.filename}: expected a readable folder. Received: {error.strerror}")
 
-    for folder, folders, files in os.walk(directory / place, onerror=refuse):
+    (start,) = on_disk(directory, [place])  # splits may spell a class in different forms of Unicode
+    for folder, folders, files in os.walk(start, onerror=refuse):
         below = Path(folder).relative_to(directory).as_posix()
         left_out += [f"{below}/{name}" for name in folders if _hidden(name)]
         folders[:] = sorted(name for name in folders if not _hidden(name))

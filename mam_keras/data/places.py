@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from mam_keras import settings
+from mam_keras.data import composed
 from mam_keras.errors import UserError
 from mam_keras.settings import Count, Section, Text
 
@@ -50,7 +51,7 @@ def read(path):
         for number, box in enumerate(place.boxes):
             key = f"attributes.{name}.boxes.{number}.around"
             expect_known(path, key, box.around, found.landmarks, "landmarks of the file")
-    return found
+    return found.model_copy(update={"attributes": {composed(name): at for name, at in found.attributes.items()}})
 
 
 def aligned(data, path):

@@ -6,7 +6,6 @@ Opens no image. Its parts serve any list of image files with labels: `celeba` an
 import functools
 import hashlib
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from mam_keras.data import attribute_positions, file_names, nearest, some
+from mam_keras.data import attribute_positions, composed, file_names, nearest, some
 from mam_keras.data.labels import Meanings, Rows, is_unknown
 from mam_keras.data.source import SPLITS, Data, Source, Split, Targets, file_digests
 from mam_keras.data.text_files import Mistakes, csv_rows
@@ -74,7 +73,7 @@ def load(settings: Settings) -> Source:
     path, notes = Path(settings.file), []
     folder = path.parent if settings.directory is None else Path(settings.directory)
     columns = {
-        key: unicodedata.normalize("NFC", name)
+        key: composed(name)
         for key in ("image_column", "class_column", "split_column", "group_column")
         if (name := getattr(settings, key)) is not None
     }
@@ -97,9 +96,9 @@ def load(settings: Settings) -> Source:
             continue
         key = collected.add(line, cells[image], [cells[place] for place in places])
         if category is not None:
-            classes.append(unicodedata.normalize("NFC", cells[category].strip()))
+            classes.append(composed(cells[category].strip()))
         if group is not None:
-            key = unicodedata.normalize("NFC", cells[group].strip())
+            key = composed(cells[group].strip())
             if not key:
                 mistakes.add(line, "expected a group", "an empty cell", header[group])
             groups.append(numbers.setdefault(key, len(numbers)))

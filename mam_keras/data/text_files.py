@@ -5,10 +5,10 @@ import codecs
 import csv
 import io
 import re
-import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from mam_keras.data import composed
 from mam_keras.errors import UserError
 
 SEPARATORS = (",", ";", "\t")
@@ -24,10 +24,11 @@ class Mistakes:
 
     def add(self, line: int, expected: str, received: str, column: str | None = None, times: int = 1) -> None:
         """`times` counts others of the same kind as well, which are not told."""
-        where = f"line {line}" + (f", column {column!r}" if column else "")
-        bisect.insort(self._first, (line, f"{where}: {expected}. Received: {received}"))
-        del self._first[TOLD:]
         self._count += times
+        if len(self._first) < TOLD or line < self._first[-1][0]:
+            where = f"line {line}" + (f", column {column!r}" if column else "")
+            bisect.insort(self._first, (line, f"{where}: {expected}. Received: {received}"))
+            del self._first[TOLD:]
 
     def check(self) -> None:
         """Raises `UserError` if there are any."""
@@ -82,7 +83,7 @@ def csv_rows(path: Path, wanted: Collection[str], notes: list[str] | None = None
     first = next(filter(str.strip, io.StringIO(text)), "")
 
     def header(cells):
-        return [unicodedata.normalize("NFC", cell.strip()) for cell in cells]
+        return [composed(cell.strip()) for cell in cells]
 
     def fit(separator):
         names = header(next(csv.reader([first], delimiter=separator)))

@@ -350,6 +350,7 @@ def test_which_subgroups_are_looked_at():
     assert subgroups.chosen(None, attributes) == ["Male", "Young"]
     assert subgroups.chosen(("Young", "Smiling", "Young"), attributes) == ["Young", "Smiling"]
     assert subgroups.chosen(None, ("Smiling",)) == []
+    assert subgroups.chosen(("u\u0308",), ("\u00fc",)) == ["\u00fc"]  # one name in two forms of Unicode
     with pytest.raises(UserError, match=r"analysis.subgroups: .* did you mean 'Male'\? Received: 'male '"):
         subgroups.chosen(("male ",), attributes)
 

@@ -183,6 +183,12 @@ def test_a_class_that_the_masks_lack_is_refused_where_the_run_asks_for_it(parts,
 # --- files and settings ---
 
 
+def test_attributes_of_a_file_are_in_one_form_of_unicode(tmp_path):
+    file = tmp_path / "places.yaml"
+    file.write_text("frame: [6, 8]\nattributes: {Hu\u0308te: {parts: [hat]}}\n", encoding="utf-8")
+    assert list(places.read(file).attributes) == ["H\u00fcte"]
+
+
 def test_every_place_of_celeba_is_known():
     known = places.read(None)
     assert len(known.attributes) == 33

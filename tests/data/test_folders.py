@@ -67,6 +67,22 @@ def test_a_limit_takes_images_of_all_classes(tmp_path, draw):
     assert rates.min() > 0.2
 
 
+def test_splits_of_other_names_and_classes_in_other_forms(tmp_path, draw):
+    names = ["Training/Ka\u0308se/1.png", "Training/a/2.png", "DEV/K\u00e4se/3.png", "DEV/a/4.png", "testing/a/5.png"]
+    draw(tmp_path, [*names, "testing/K\u00e4se/6.png"])
+    source = data.load(settings(tmp_path, attributes=("a", "Ka\u0308se")))
+    assert source.attributes == ("a", "K\u00e4se")
+    assert ids(source)["validation"] == sorted(names[2:4])
+    assert {name: len(split) for name, split in source.splits.items()} == {"train": 2, "validation": 2, "test": 2}
+
+
+def test_two_classes_of_one_name_are_refused(tmp_path, draw, refusal):
+    draw(tmp_path, [f"{name}/{number}.png" for name in ("Ka\u0308se", "K\u00e4se") for number in range(9)])
+    assert refusal(settings(tmp_path, shares=(1, 0, 0))) == (
+        "data.source: expected every name once. Received: K\u00e4se, in two forms of Unicode"
+    )
+
+
 def test_classes_are_chosen_and_ordered(tmp_path, draw):
     draw(tmp_path, [f"train/{name}/{number}.png" for name in "abc" for number in range(9)])
     source = data.load(settings(tmp_path, attributes=("c", "a")))

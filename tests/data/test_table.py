@@ -68,6 +68,20 @@ def test_spellings_that_mean_the_same(table, old, new):
         assert after[name].contents().tolist() == split.contents().tolist()
 
 
+@pytest.mark.parametrize(
+    ("split", "names"),
+    [
+        ("train", ("Training", "TRAIN")),
+        ("validation", ("VALIDATION", "Dev", "val", "valid")),
+        ("test", ("Testing", "TEST")),
+    ],
+)
+def test_what_splits_are_called(table, split, names):
+    rows = "".join(f"{number}.png,1,{name},x\n" for number, name in enumerate(names))
+    table.write_text("image,smiling,split,person\na.png,0,train,x\n" + rows)
+    assert len(data.load(settings(table)).splits[split]) == len(names) + (split == "train")
+
+
 def test_minus_one_is_no_too(table):
     table.write_text("image,smiling,split,person\na.png,1,train,x\nd.png,-1,train,y\n")
     assert data.load(settings(table)).splits["train"].labels.tolist() == [[True], [False]]
