@@ -5,6 +5,7 @@ Knows no content.
 
 import contextlib
 import csv
+import errno
 import fcntl
 import hashlib
 import io
@@ -99,6 +100,25 @@ def replacing(path):
         raise RunError(f"{path}: cannot be written: {error.strerror or error}; what was there before stays") from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+def full_disk(error) -> str | None:
+    """What the system says in an error, of any library, that comes of a full disk; None in any other."""
+    said = map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+    return next((one for one in said if one in str(error)), None)
+
+
+@contextlib.contextmanager
+def naming_full_disk(path):
+    """Turns an error that comes of a full disk, TensorFlow's too, into one line about `path` (`RunError`)."""
+    try:
+        yield
+    except RunError:
+        raise
+    except Exception as error:
+        if (said := full_disk(error)) is None:
+            raise
+        raise RunError(f"{path}: cannot be written: {said}; what was there before stays") from None
 
 
 def unwritable(folder) -> str | None:

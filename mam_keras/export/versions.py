@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from mam_keras.errors import UserError
-from mam_keras.files import PARTIAL, locked
+from mam_keras.files import PARTIAL, locked, naming_full_disk
 
 HIGHEST = 2**63 - 1  # TF Serving reads a version as int64, and overlooks what is beyond it
 
@@ -23,7 +23,8 @@ def next_version(base):
 
     What a killed process left behind is removed first. Yields the folder, and the path that it will have.
 
-    Raises `UserError` where `base` cannot be written, another process is exporting to it, or no number is left.
+    Raises `UserError` where `base` cannot be written, another process is exporting to it, or no number is left, and
+    `RunError` where the disk is full.
     """
     base = Path(base)
     with contextlib.ExitStack() as held:
@@ -49,12 +50,13 @@ def next_version(base):
                 f"{base}: expected versions below {HIGHEST}, so that there is a next one. Received: {newest}"
             )
         version = base / str(newest + 1)
-        yield partial, version
-        partial.chmod(0o755)
-        for entry in (*partial.rglob("*"), partial):
-            _to_disk(entry)
-        partial.rename(version)
-        _to_disk(base)
+        with naming_full_disk(version):
+            yield partial, version
+            partial.chmod(0o755)
+            for entry in (*partial.rglob("*"), partial):
+                _to_disk(entry)
+            partial.rename(version)
+            _to_disk(base)
 
 
 def _to_disk(path):

@@ -17,7 +17,7 @@ from mam_keras import __version__, command_line, data, evaluation, predictions, 
 from mam_keras.data import pipeline, places, some
 from mam_keras.data.augmentation import Augmentation, Blocks
 from mam_keras.errors import UserError
-from mam_keras.files import replacing, write_json
+from mam_keras.files import naming_full_disk, replacing, write_json
 from mam_keras.fit import strategy as strategies
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
@@ -34,7 +34,7 @@ def run(config, directory, cluster=None, source=None):
     """
     command_line.import_tensorflow()  # and Keras as the product needs it, where it is a library
     strategy = strategies.make(config.distribute.strategy, cluster)
-    with strategies.naming_lost_workers(strategy):
+    with strategies.naming_lost_workers(strategy), naming_full_disk(directory.path):
         _run(strategies.fitted(config, strategy.num_replicas_in_sync), directory, strategy, source)
 
 

@@ -6,6 +6,7 @@ import time
 from mam_keras import child
 from mam_keras import config as configuration
 from mam_keras.errors import RunError, UserError
+from mam_keras.files import full_disk
 from mam_keras.run_directory import carried_over
 from mam_keras.settings import difference
 from mam_keras.study.plan import in_words
@@ -39,7 +40,7 @@ def train_missing(study, directory) -> dict[str, str]:
 
     A run that fails does not keep the others from being trained; the next command tries it again.
 
-    Raises `UserError` where `fit` finds that a run's input is at fault.
+    Raises `UserError` where `fit` finds that a run's input is at fault, and `RunError` where the disk is full.
     """
     names, failed, seconds = list(study.configs), {}, []
     to_train = [name for name in names if not directory.run(name).finished]
@@ -54,6 +55,8 @@ def train_missing(study, directory) -> dict[str, str]:
         try:
             _train(study.configs[name], run)
         except RunError as why:
+            if full_disk(why):
+                raise
             failed[name] = str(why)
             print(f"{title} failed: {why}", flush=True)
             continue

@@ -8,6 +8,7 @@ from mam_keras import command_line
 
 def main():
     from mam_keras import config
+    from mam_keras.files import naming_full_disk
     from mam_keras.search_directory import SearchDirectory
     from mam_keras.tune import cluster, space
 
@@ -28,7 +29,8 @@ def main():
     dimensions = space.dimensions(settings, arguments.config)
     role = cluster.role()
     directory = SearchDirectory(arguments.run or f"runs/{settings.name}-tuning")
-    with directory.open(settings) if role != "worker" else contextlib.nullcontext():
+    opened = directory.open(settings) if role != "worker" else contextlib.nullcontext()
+    with opened, naming_full_disk(directory.path):  # Keras Tuner writes there, too
         command_line.import_tensorflow()
         import tensorflow as tf
 

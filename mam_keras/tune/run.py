@@ -63,8 +63,8 @@ def run(config, dimensions, directory, role):
         raise RunError(f"none of {len(trials)} trials completed; the first failed: {trials[0]['failed']}")
     winner = number_of(oracle.get_best_trials(1)[0])
     best = next(trial for trial in trials if trial["number"] == winner)
-    print(f"\n{results.table(trials, best)}\n{len(trials)} trials, {failed} of which failed")
     results.write(trials, best, config, dimensions, directory)
+    print(f"\n{results.table(trials, best)}\n{len(trials)} trials, {failed} of which failed")
     print(f"Written: {directory.results}, {directory.table.name} and {directory.best.name} there")
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mam_keras.errors import UserError
+from mam_keras.errors import RunError, UserError
 from mam_keras.export import run
 from mam_keras.export.signatures import signatures
 from mam_keras.export.versions import next_version
@@ -88,7 +88,8 @@ def test_a_full_disk_leaves_the_versions_that_were_there(tmp_path, monkeypatch, 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
-        with pytest.raises(Exception, match=r"(?i)file too large"):
+        line = f"{tmp_path / '2'}: cannot be written: File too large; what was there before stays"
+        with pytest.raises(RunError, match=f"^{re.escape(line)}$"):
             run.write(network, {}, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

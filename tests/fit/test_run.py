@@ -311,6 +311,20 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(fit, directory,
     assert [row["epoch"] for row in history(directory)] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("error", [tf.errors.ResourceExhaustedError, tf.errors.UnknownError])
+def test_a_log_that_does_not_fit_on_the_disk_is_not_the_settings_fault(fit, directory, monkeypatch, error):
+    """TensorFlow says that resources are exhausted, as where memory is, which would be a failed trial of a search."""
+
+    def fill_the_disk(*_):
+        raise error(None, None, f"{directory.logs}/train/events.out; No space left on device")
+
+    monkeypatch.setattr(keras.callbacks.TensorBoard, "on_epoch_end", fill_the_disk)
+    assert fit("training.epochs=1")[::2] == (
+        1,
+        [f"error: {directory.path}: cannot be written: No space left on device; what was there before stays"],
+    )
+
+
 def test_a_model_that_cannot_be_saved_ends_the_run_and_the_next_start_saves_it(fit, directory, small_disk, monkeypatch):
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     save = checkpoint.save

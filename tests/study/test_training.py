@@ -141,6 +141,17 @@ def test_failed_runs_are_shown_and_counted_and_tried_again(study, fits, capsys):
     assert [name for name, _ in fits[3:]] == ["top", "few"]
 
 
+def test_a_full_disk_ends_the_study_and_the_next_command_carries_on(study, fits):
+    line = "few/checkpoints/last.npz: cannot be written: No space left on device"
+    fits.errors = {"few": lambda _: RunError(line)}
+    with pytest.raises(RunError, match=f"^{line}$"):
+        study(runs={"papers": {}, "few": RUNS["few"], "top": RUNS["top"]})
+    assert [name for name, _ in fits] == ["papers", "few"]
+    fits.errors = {}
+    study(runs={"papers": {}, "few": RUNS["few"], "top": RUNS["top"]})
+    assert [name for name, _ in fits[2:]] == ["few", "top"]
+
+
 def test_a_study_without_its_baseline_or_without_any_run_fails(study, fits):
     fits.errors = {"papers": RunError}
     with pytest.raises(RunError, match=r"^the baseline papers, which all are compared with, failed: the loss became"):
