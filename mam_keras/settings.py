@@ -116,7 +116,7 @@ def check(values: dict[str, Any], where: str, section: type[Section]) -> Section
 def assignment(override: str) -> tuple[str, Any]:
     """The key and the value of `section.key=value`; raises `UserError` for any other text."""
     key, equals, text = override.partition("=")
-    if not equals or not key.strip():
+    if not equals or not key.strip() or key.count(".") > DEEPEST:
         raise UserError(f"--set: expected section.key=value. Received: {override!r}")
     return key.strip(), _parse(text, f"--set {override}")
 

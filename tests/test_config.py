@@ -216,6 +216,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     [
         ("training.epochs", "--set: expected section.key=value. Received: 'training.epochs'"),
         ("=3", "--set: expected section.key=value. Received: '=3'"),
+        (".".join("a" * 3000) + "=1", "--set: expected section.key=value. Received: 'a.a.a"),
         ("name.first=3", "--set name.first=3: expected 'name' to be a section, but it is a single value"),
         ("training.epochs=[", "--set training.epochs=[, line 1: expected YAML. Received: "),
     ],

@@ -165,6 +165,9 @@ def _check_header(header, columns, where) -> None:
         if (not name and not index) or header.count(name) > 1:
             raise UserError(f"{where}: expected every column to have a name of its own. Received: {name!r}")
     for key, name in columns.items():
+        if len(header) == 1 and name not in header:
+            expected = f"columns divided by commas, semicolons or tabs, {name!r} among them"
+            raise UserError(f"{where}: expected {expected}. Received: {header[0][:100]!r}")
         if name not in header:
             hint = f" (is data.{key} {nearest(name, header)!r}?)" if header else ""
             received = f"{len(header)} other columns" if header else "no header"

@@ -80,7 +80,7 @@ def csv_rows(path: Path, wanted: Collection[str], notes: list[str] | None = None
     cells are stripped and in Unicode's composed form, the others as they are. `notes` as in `read_text`.
     """
     text = read_text(path, notes)
-    first = next(filter(str.strip, io.StringIO(text)), "")
+    first = next(filter(str.strip, io.StringIO(text, newline="")), "")[:100_000]  # less than the csv module's limit
 
     def header(cells):
         return [composed(cell.strip()) for cell in cells]

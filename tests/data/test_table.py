@@ -51,6 +51,7 @@ def test_a_table(table, reds):
     ("old", "new"),
     [
         ("\n", "\r\n"),
+        ("\n", "\r"),
         ("image,", "\ufeffimage,"),
         ("e.png", "\n,,,,\n./e.png"),
         (",", " , "),
@@ -428,6 +429,8 @@ ROW = "a.png,1,train,0,ann"
         ("person", "people", "{}, line 1: expected a column 'person' (is data.group_column 'people'?). Received: 5 "
          "other columns"),
         (CSV, "", "{}, line 1: expected a column 'image'. Received: no header"),
+        (",", "|", "{}, line 1: expected columns divided by commas, semicolons or tabs, 'image' among them. Received: "
+         "'image|smiling|split|hat|person'"),
         (CSV, "image,split,person\na.png,train,ann", "{}, line 1: expected a column for each attribute. Received: "
          "['image', 'split', 'person'] and no more"),
         (ROW, "a.png,1,train,0", "{}, line 2: expected 5 cells, as in the header. Received: 4"),
