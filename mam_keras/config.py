@@ -123,6 +123,11 @@ class Config(Section):
                 "training.early_stopping: expected null where data.train_on_validation is true: nothing can be "
                 f"chosen on images that were trained on. Received: {self.training.early_stopping}"
             )
+        if self.data.mixup and self.loss.localisation:
+            raise ValueError(
+                "data.mixup: expected 0 where loss.localisation is not: in a mixture attributes are at two places. "
+                f"Received: {self.data.mixup:g}"
+            )
         if self.training.warmup_epochs > self.training.epochs:
             raise ValueError(
                 f"training.warmup_epochs: expected at most training.epochs ({self.training.epochs}). "

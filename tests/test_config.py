@@ -112,6 +112,11 @@ def test_maps_cannot_be_localised_without_heads(tmp_path):
     assert "loss.localisation: expected 0 where model.attribute_heads is false" in line
 
 
+def test_attributes_of_a_mixture_have_no_place(tmp_path):
+    line = refused(tmp_path, TINY, "loss.localisation=1", "data.mixup=0.2")
+    assert "data.mixup: expected 0 where loss.localisation is not" in line
+
+
 @pytest.mark.parametrize(
     "text, line",
     [

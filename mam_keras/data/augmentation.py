@@ -23,28 +23,34 @@ class Augmentation:
             2017); 0 covers nothing.
         noise: add Gaussian noise, independent for every pixel and colour, whose sigma is drawn for each image
             uniformly from [0, noise], of values in [0, 1]; then clip, and round to whole grey levels.
+        mixup: mix each with another one, changed in its own way, and the labels with its (Zhang et al. 2018), its own
+            share drawn from Beta(mixup, mixup); a label is not known where either is not. 0 mixes nothing.
     """
 
     flip: bool = False
     shift: int = 0
     cutout: float = 0.0
     noise: float = 0.0
+    mixup: float = 0.0
 
     @classmethod
     def of(cls, settings):
         """As a data section of the configuration says."""
-        return cls(settings.flip, settings.shift, settings.cutout, settings.noise)
+        return cls(settings.flip, settings.shift, settings.cutout, settings.noise, settings.mixup)
 
     def draw(self, count, size, random):
         """What happens to each of `count` images of side `size`: {name: array with one row per image}."""
         covered = round(self.cutout * size)
-        return {
+        drawn = {
             "flips": random.integers(0, 2 if self.flip else 1, count),
             "shifts": random.integers(-self.shift, self.shift + 1, (count, 2)),
             "corners": random.integers(0, size - covered + 1, (count, 2)),
             "sigmas": random.uniform(0, self.noise, count),
             "seeds": random.integers(0, 2**63 - 1, count),  # of the noise
         }
+        if self.mixup:
+            drawn["shares"] = random.beta(self.mixup, self.mixup, count).astype(np.float32)
+        return drawn
 
     def apply(self, images, drawn):
         """Changes a batch, uint8 tensor (B, S, S, 3), by its rows of `draw`."""
@@ -61,6 +67,14 @@ class Augmentation:
             images = tf.numpy_function(_noisy, [images, drawn["sigmas"], drawn["seeds"]], tf.uint8, stateful=False)
             images.set_shape(shape)
         return images
+
+
+def mixed(images, labels, others, their_labels, shares):
+    """Batches of images uint8 (B, S, S, 3) and labels (B, K), of which `shares` (B,) remain, with others."""
+    own = shares[:, None, None, None]
+    images = own * tf.cast(images, tf.float32) + (1 - own) * tf.cast(others, tf.float32)
+    labels = shares[:, None] * labels + (1 - shares[:, None]) * their_labels
+    return tf.cast(tf.round(images), tf.uint8), labels
 
 
 class Blocks:

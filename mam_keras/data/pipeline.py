@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from mam_keras.data.augmentation import mixed
 from mam_keras.data.images import VERSION, prepare
 from mam_keras.data.source import FEW
 from mam_keras.errors import UserError
@@ -157,18 +158,24 @@ def training_batches(
     count, part = len(prepared), batch_size // replicas
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(count)[: count // batch_size * batch_size]
-    order = order.reshape(-1, replicas, part)[:, own.start : own.stop].ravel()
     drawn = augmentation.draw(count, prepared.images.shape[1], random)
-    drawn = {name: values[order] for name, values in drawn.items()}
-    batches = tf.data.Dataset.from_tensor_slices((order, drawn)).batch(part, drop_remainder=True)
+    rows = [order, np.roll(order, 1)] if augmentation.mixup else [order]  # of images, and of those they are mixed with
+    rows = [one.reshape(-1, replicas, part)[:, own.start : own.stop].ravel() for one in rows]
+    elements = tuple((one, {name: values[one] for name, values in drawn.items()}) for one in rows)
+    batches = tf.data.Dataset.from_tensor_slices(elements).batch(part, drop_remainder=True)
 
     marked = prepared.marked_labels
 
-    def gather(indices, drawn):
+    def changed(indices, drawn):
         images = tf.numpy_function(lambda rows: prepared.images[rows], [indices], tf.uint8, stateful=False)
         images.set_shape((part, *prepared.images.shape[1:]))
-        labels = tf.gather(tf.constant(marked), indices)
-        images = augmentation.apply(images, drawn)
+        return augmentation.apply(images, drawn), tf.gather(tf.constant(marked), indices)
+
+    def gather(own, *other):
+        images, labels = changed(*own)
+        indices, drawn = own
+        if other:
+            images, labels = mixed(images, labels, *changed(*other[0]), drawn["shares"])
         if blocks is None:
             return images, labels
         known = tf.cast(indices < supervised, tf.float32)[:, None, None, None]

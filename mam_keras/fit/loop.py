@@ -22,7 +22,7 @@ from mam_keras.files import write_csv
 from mam_keras.fit import checkpoint
 from mam_keras.fit.start import start_at_rates
 from mam_keras.fit.strategy import from_chief, gather, is_chief
-from mam_keras.model.losses import classification
+from mam_keras.model.losses import classification, smoothed
 from mam_keras.model.network import Batch
 
 LOOK_EVERY = 0.5  # seconds between two readings of the running loss; reading waits for the device
@@ -247,6 +247,7 @@ class Trainer:
 
     def _train(self, images, labels, regions=None):
         weights = self.model.trainable_variables
+        labels = smoothed(labels, self.config.loss.label_smoothing, self.network.targets.exclusive)
         with tf.GradientTape() as tape:
             values = self._values(images, labels, training=True, regions=regions)[0]
             loss = values["loss"] / self.replicas  # the optimizer adds up the replicas' gradients

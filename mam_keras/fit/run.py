@@ -66,6 +66,7 @@ def _run(config, directory, strategy, source):
         network = systems.attach(config, source.targets, systems.build(config, source.targets))
         if not directory.last_checkpoint.exists():  # which holds them, and the file may be gone by then
             config.model.load_weights(network.model)
+            config.model.look_at(network.model, train.images)
         network.model.compile(
             optimizer=make_optimizer(config.training, len(train) // config.training.batch_size),
             **network.losses(class_weights),

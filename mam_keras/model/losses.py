@@ -76,6 +76,14 @@ def classification(targets, class_weights=None, from_logits=False):
     return kind(class_weights, from_logits)
 
 
+def smoothed(labels, share, exclusive):
+    """Labels float (N, K) less certain (Szegedy et al. 2016): y (1 - e) + e / K of exclusive classes, else + e / 2.
+
+    What is not known stays so.
+    """
+    return labels * (1.0 - share) + share / (labels.shape[1] if exclusive else 2)
+
+
 @keras.saving.register_keras_serializable("mam_keras")
 class ReconstructionError(_Loss):
     """Squared error of the reconstruction, summed over an image and divided by `divisor`, mean over the batch (eq. 5).

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from mam_keras.model.backbones import BACKBONES, Stage, layers_of, stages
@@ -90,6 +91,9 @@ class System(Section):
     def load_weights(self, model: Any) -> None:
         """Gives a fresh model the weights that it is to start from, if any. Raises `UserError` where it cannot."""
 
+    def look_at(self, model: Any, images: np.ndarray) -> None:
+        """Gives a fresh model what it takes of the training images themselves, uint8 (n, S, S, 3), if anything."""
+
     def frozen(self, model: Any, epoch: int) -> list:
         """The layers of a model that are left alone in an epoch, counted from 0."""
         return []
@@ -158,6 +162,9 @@ class OnBackbone(System):
     def load_weights(self, model):
         self.backbone.load_weights(model)
 
+    def look_at(self, model, images):
+        self.backbone.look_at(model, images)
+
     def frozen(self, model, epoch):
         return layers_of(model) if epoch < self.backbone.freeze_epochs else []
 
@@ -181,6 +188,7 @@ class CommonLoss(Section):
     WEIGHTS: ClassVar[dict[str, str]] = {"localisation": "localisation"}  # of heads and terms, the key of each
 
     class_weights: Literal["none", "balanced"] = "none"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # in training: 1 becomes 1 - e + e / K, or 1 - e / 2
     localisation: NonNegative = (
         0.0  # delta: maps that lie outside their attributes' boxes cost (losses.OutsideAttention)
     )

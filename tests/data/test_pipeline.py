@@ -208,10 +208,31 @@ def test_regions_go_where_the_pixels_go():
     assert found[order < 12].any()
 
 
-def test_the_replicas_parts_are_together_the_batches_of_one():
+def test_mixtures_are_of_the_images_next_in_the_epoch_and_of_their_labels():
+    images = np.random.default_rng(1).integers(0, 256, (22, 6, 6, 3)).astype(np.uint8)
+    prepared = replace(numbered(22), images=images, known=np.random.default_rng(2).random((22, 3)) < 0.8)
+    batches = epoch(prepared, 4, seed=5, number=3, flip=True, shift=1, mixup=0.4)
+    mixtures, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
+    order = np.random.default_rng((5, 3)).permutation(22)[:20]
+    alone = epoch(prepared, 4, seed=5, number=3, flip=True, shift=1)  # the same random moves
+    moved = np.concatenate([batch for batch, _ in alone]).astype(float)
+    marked = np.where(prepared.known, prepared.labels, np.nan)[order]
+    random = np.random.default_rng((5, 3))
+    random.permutation(22)
+    shares = Augmentation(flip=True, shift=1, mixup=0.4).draw(22, 6, random)["shares"][order]
+    assert (shares < 0.2).any() and (shares > 0.8).any() and ((shares > 0.2) & (shares < 0.8)).any()
+    own = shares[:, None, None, None]
+    np.testing.assert_allclose(mixtures, own * moved + (1 - own) * np.roll(moved, 1, axis=0), atol=0.51)
+    expected = shares[:, None] * marked + (1 - shares[:, None]) * np.roll(marked, 1, axis=0)
+    np.testing.assert_allclose(labels, expected, atol=1e-6)
+    assert np.isnan(labels).any() and labels.dtype == np.float32 and mixtures.dtype == np.uint8
+
+
+@pytest.mark.parametrize("mixup", [0.0, 1.0])
+def test_the_replicas_parts_are_together_the_batches_of_one(mixup):
     """Of four replicas, two workers have two each."""
     prepared = numbered(22)
-    arguments = (prepared, 8, 5, 3, Augmentation(flip=True, shift=1, cutout=0.5, noise=0.2))
+    arguments = (prepared, 8, 5, 3, Augmentation(flip=True, shift=1, cutout=0.5, noise=0.2, mixup=mixup))
     whole = [images.numpy() for images, _ in pipeline.training_batches(*arguments)]
     parts = [
         [images.numpy() for images, _ in pipeline.training_batches(*arguments, replicas=4, own=own)]

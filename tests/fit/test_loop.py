@@ -81,6 +81,23 @@ def column(trainer, name):
     return [row[name] for row in trainer.history]
 
 
+def test_training_smooths_labels_and_evaluation_does_not(trainer, splits, directory):
+    """Both on the same images, with weights that hardly move; of K sigmoids 1 becomes 0.8 and 0 becomes 0.2."""
+    train, _ = splits
+    settings = ("loss.label_smoothing=0.4", "training.learning_rate=1e-9", "training.epochs=1", "data.flip=false")
+    trained = trainer(*LIGHT, *settings, "data.shift=0", "training.batch_size=22", "model.normalization=none")
+    trained.fit(train, train, directory)
+    logits = trained.network.logits(train.images / np.float32(255)).numpy().astype(float)
+
+    def expected(labels):
+        return (np.logaddexp(0, logits) - labels * logits).sum(axis=1).mean()
+
+    (row,) = trained.history
+    assert row["attributes_loss"] == pytest.approx(expected(0.2 + 0.6 * train.labels), rel=1e-4)
+    assert row["val_attributes_loss"] == pytest.approx(expected(train.labels), rel=1e-4)
+    assert row["attributes_accuracy"] == pytest.approx(row["val_attributes_accuracy"])
+
+
 # --- what is counted ---
 
 

@@ -432,6 +432,21 @@ def test_an_attention_module_weighs_its_trunk_by_the_hourglass():
     np.testing.assert_allclose(found, unit((1 + mask) * trunk, "after"), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["resnet", "inception_v1", "residual_attention"])
+def test_images_are_standardised_by_those_that_were_looked_at(kind, tmp_path):
+    values = {"kind": kind, "width": 0.06, "standardize": True, "normalization": "none"}
+    checked, model = of(16, None, **values)
+    stem = keras.Model(model.input, model.get_layer("stem.1").output)
+    images = np.random.default_rng(0).integers(20, 200, (7, 16, 16, 3)).astype(np.uint8)
+    seen, kernel = images / np.float32(255), model.get_layer("stem.1").kernel
+    np.testing.assert_allclose(stem(seen), keras.ops.conv(seen, kernel, padding="same"), atol=1e-5)
+    checked.look_at(model, images)
+    expected = (seen - seen.mean(axis=(0, 1, 2))) / seen.std(axis=(0, 1, 2))
+    np.testing.assert_allclose(stem(seen), keras.ops.conv(expected, kernel, padding="same"), atol=1e-4)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(seen), model(seen))
+
+
 # --- networks of keras.applications ---
 
 

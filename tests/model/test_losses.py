@@ -15,6 +15,7 @@ from mam_keras.model.losses import (
     SummedCrossentropy,
     balanced_class_weights,
     classification,
+    smoothed,
 )
 from mam_keras.systems.masked import mask_divisor, reconstruction_divisor
 from tests.model import equations
@@ -188,3 +189,16 @@ def test_the_kind_of_target_decides_the_loss_and_the_weights():
     assert balanced_class_weights(Targets(names, exclusive=True), rates) == pytest.approx([2 / 3, 4 / 3, 4 / 3])
     unknown = balanced_class_weights(Targets(names), np.array([np.nan, 0.25, 1.0]))
     assert unknown == [(1.0, 1.0), (0.5 / 0.75, 2.0), (1.0, 1.0)]
+
+
+def test_smoothed_labels_by_hand():
+    labels = np.float32([[1, 0, 0, np.nan], [0, 1, 0, 0]])
+    expected = [[0.95, 0.05, 0.05, np.nan], [0.05, 0.95, 0.05, 0.05]]
+    np.testing.assert_allclose(smoothed(labels, 0.1, exclusive=False), expected, rtol=1e-6)
+    classes = smoothed(labels[1:], 0.1, exclusive=True)
+    np.testing.assert_allclose(classes, [[0.025, 0.925, 0.025, 0.025]], rtol=1e-6)
+    np.testing.assert_array_equal(smoothed(labels, 0.0, exclusive=False), labels)
+    # What Keras's own loss does for classes
+    probabilities = np.float32([[0.1, 0.6, 0.2, 0.1]])
+    expected = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)(labels[1:], probabilities)
+    assert float(ClassCrossentropy()(classes, probabilities)) == pytest.approx(float(expected), rel=1e-6)

@@ -14,11 +14,12 @@ own, which a branch can copy and attributes can share.
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 from pydantic import Field
 
-from mam_keras.settings import Registry, Section
+from mam_keras.settings import Positive, Registry, Section
 
 BACKBONES = Registry(
     "kind",
@@ -60,6 +61,42 @@ class Backbone(Section):
 
         Raises `UserError` where they cannot be had.
         """
+
+    def look_at(self, model: Any, images: np.ndarray) -> None:
+        """Gives a fresh model what it takes of the training images themselves, uint8 (n, S, S, 3), if anything."""
+
+
+class ForSmallImages(Backbone):
+    """A network made for images of 32x32; its module's `Settings` adds its own.
+
+    Larger images cost as many times more as they have pixels, with `stem_stride: 2` a quarter of that.
+    """
+
+    width: Positive = 1.0  # times the channels that it was published with
+    stem_stride: Literal[1, 2] = 1  # of the first convolution; 2 for images larger than 32x32
+    normalization: Literal["batch", "group", "none"] = "batch"
+    standardize: bool = False  # images less the training images' mean, over their deviation, of each colour
+
+    @property
+    def widened(self) -> str:
+        """The width in words, behind a network's name."""
+        return "" if self.width == 1 else f" of {self.width:g} times the width"
+
+    def wide(self, channels: int) -> int:
+        """So many channels, times the width."""
+        return max(1, round(self.width * channels))
+
+    def require_possible(self, image_size):
+        stride = stages(self)[-1].stride
+        if image_size % stride:
+            raise ValueError(
+                f"data.image_size: expected a multiple of {stride}, the product of model.backbone's strides. "
+                f"Received: {image_size}"
+            )
+
+    def look_at(self, model, images):
+        if self.standardize:
+            model.get_layer("standardization.1").adapt(images)
 
 
 class Stage(NamedTuple):

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import layers
 
+from mam_keras.model.backbones.preprocessing import Standardization
+
 BATCH_MOMENTUM = 0.95  # of the running statistics; Keras's 0.99 lags behind in runs of a few hundred steps
 
 
@@ -12,6 +14,13 @@ def batch_statistics():
     """How batch normalisation goes about its statistics, in every backbone: arguments of the layer."""
     replicas = keras.backend.backend() == "tensorflow"  # Keras has it there alone; JAX shares batches otherwise
     return {"momentum": BATCH_MOMENTUM, "synchronized": replicas}
+
+
+def stem(settings, image, channels):
+    """What a network for small images begins with: a 3x3 convolution, on standardised images if that is asked for."""
+    if settings.standardize:
+        image = Standardization(dtype="float32", name="standardization.1")(image)
+    return convolution(image, channels, "stem.1", settings.normalization, strides=settings.stem_stride)
 
 
 def normalized(x, name, normalization):

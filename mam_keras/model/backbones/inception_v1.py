@@ -11,8 +11,7 @@ reach as far as before by dilation: 2 in the middle stage, 4 in the last. Maps s
 
 from typing import Literal, NamedTuple
 
-from mam_keras.model.backbones import Backbone, stages, unchanged
-from mam_keras.settings import Positive
+from mam_keras.model.backbones import ForSmallImages, unchanged
 
 STEM = 192  # channels
 
@@ -39,26 +38,16 @@ STAGES = {  # Szegedy et al. 2015, table 1
 }
 
 
-class Settings(Backbone):
+class Settings(ForSmallImages):
     """Inception-v1. Behind its last stage a 1x1 convolution makes C channels, where C is not null."""
 
     kind: Literal["inception_v1"]
-    width: Positive = 1.0  # times the channels of every convolution
     atrous: bool = False  # dilation instead of stride in the later stages
-    stem_stride: Literal[1, 2] = 1  # of the first convolution; 2 for images larger than 32x32
-    normalization: Literal["batch", "group", "none"] = "batch"
 
     def describe(self):
-        width = "" if self.width == 1 else f" of {self.width:g} times the width"
-        return f"Inception-v1{width}{' with atrous convolution' * self.atrous}, normalisation {self.normalization}"
-
-    def require_possible(self, image_size):
-        stride = stages(self)[-1].stride
-        if image_size % stride:
-            raise ValueError(
-                f"data.image_size: expected a multiple of {stride}, the product of model.backbone's strides. "
-                f"Received: {image_size}"
-            )
+        return (
+            f"Inception-v1{self.widened}{' with atrous convolution' * self.atrous}, normalisation {self.normalization}"
+        )
 
 
 def steps(settings, trunk):
@@ -104,10 +93,9 @@ def _dilation(settings, number):
 
 
 def _trunk(settings, image, passing):
-    from mam_keras.model.backbones.blocks import convolution
+    from mam_keras.model.backbones.blocks import stem
 
-    x = convolution(image, _wide(settings, STEM), "stem.1", settings.normalization, strides=settings.stem_stride)
-    x = passing("stem.1.relu", x)
+    x = passing("stem.1.relu", stem(settings, image, settings.wide(STEM)))
     for number in ("3", "4"):
         x = _stage(settings, x, number, passing=passing)
     return x
@@ -133,7 +121,7 @@ def _module(settings, x, module, name, dilation):
 
     def convolved(x, width, branch, size):
         taps = {"dilation_rate": dilation} if size > 1 else {}
-        return convolution(x, _wide(settings, width), f"{name}.{branch}", settings.normalization, size=size, **taps)
+        return convolution(x, settings.wide(width), f"{name}.{branch}", settings.normalization, size=size, **taps)
 
     (before, three), (reduced, five) = module.three, module.five
     pooled = layers.MaxPooling2D(3, 1, "same", name=f"{name}.pooling")(x)
@@ -144,7 +132,3 @@ def _module(settings, x, module, name, dilation):
         convolved(pooled, module.pool, "pooled", 1),
     ]
     return layers.Concatenate(name=name)(branches)
-
-
-def _wide(settings, channels):
-    return max(1, round(settings.width * channels))

@@ -1,6 +1,7 @@
-"""What the networks of `keras.applications` expect of an image, as a layer. Knows no network."""
+"""What networks expect of an image, as layers: those of `keras.applications`, and others. Knows no network."""
 
 import keras
+import numpy as np
 from keras.applications.imagenet_utils import preprocess_input
 
 RGB_DEVIATION = 0.229, 0.224, 0.225  # of ImageNet's images, in [0, 1]
@@ -32,3 +33,31 @@ class Preprocessing(keras.Layer):
 
     def get_config(self):
         return super().get_config() | {"mode": self.mode}
+
+
+@keras.saving.register_keras_serializable("mam_keras")
+class Standardization(keras.Layer):
+    """(x - mean) / deviation of each colour, over all pixels of the images that it was shown: (N, S, S, 3) -> the same.
+
+    Before `adapt` it changes nothing.
+    """
+
+    def build(self, shape):
+        self.mean = self.add_weight(name="mean", shape=(3,), initializer="zeros", trainable=False)
+        self.deviation = self.add_weight(name="deviation", shape=(3,), initializer="ones", trainable=False)
+
+    def adapt(self, images):
+        """Looks at images, uint8 (n, S, S, 3), whose colours are not all the same."""
+        counts = np.stack([np.bincount(images[..., colour].ravel(), minlength=256) for colour in range(3)])
+        levels = np.arange(256) / 255
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        mean = shares @ levels
+        variance = (shares * (levels - mean[:, None]) ** 2).sum(axis=1)
+        self.mean.assign(mean)
+        self.deviation.assign(np.maximum(np.sqrt(variance), 1 / 255))
+
+    def call(self, images):
+        return (images - self.mean) / self.deviation
+
+    def compute_output_shape(self, shape):
+        return shape

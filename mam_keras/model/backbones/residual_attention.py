@@ -14,8 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mam_keras.model.backbones import Backbone, unchanged
-from mam_keras.settings import Positive
+from mam_keras.model.backbones import ForSmallImages, unchanged
 
 STEM = 32  # channels
 CHANNELS = (128, 256, 512)
@@ -24,19 +23,15 @@ UNITS = 3  # behind the last stage of modules
 LEVELS = (2, 1, 0)  # of a stage's hourglasses
 
 
-class Settings(Backbone):
+class Settings(ForSmallImages):
     """A Residual Attention Network. Behind its last stage a 1x1 convolution makes C channels, where C is not null."""
 
     kind: Literal["residual_attention"]
-    width: Positive = 1.0  # times the channels of every unit
     modules: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (1, 2, 3)
-    stem_stride: Literal[1, 2] = 1  # of the first convolution; 2 for images larger than 32x32
-    normalization: Literal["batch", "group", "none"] = "batch"
 
     def describe(self):
-        width = "" if self.width == 1 else f" of {self.width:g} times the width"
         modules = " + ".join(map(str, self.modules))
-        return f"a residual attention network{width}, modules {modules}, normalisation {self.normalization}"
+        return f"a residual attention network{self.widened}, modules {modules}, normalisation {self.normalization}"
 
     def require_possible(self, image_size):
         stride = 8 * self.stem_stride  # 4 of the network, and the deepest hourglass halves the third stage's once more
@@ -93,14 +88,13 @@ def _name(number):
 def _trunk(settings, image, passing):
     from keras import layers
 
-    from mam_keras.model.backbones.blocks import convolution, residual_unit
+    from mam_keras.model.backbones.blocks import residual_unit, stem
 
     kind = settings.normalization
-    x = convolution(image, _wide(settings, STEM), "stem.1", kind, strides=settings.stem_stride)
-    x = passing("stem.1.relu", x)
+    x = passing("stem.1.relu", stem(settings, image, settings.wide(STEM)))
     for number, (channels, count, levels) in enumerate(zip(CHANNELS, settings.modules, LEVELS, strict=True), 1):
         name = f"stage.{number}"
-        x = residual_unit(x, _wide(settings, channels), f"{name}.unit", kind, 1 if number == 1 else 2)
+        x = residual_unit(x, settings.wide(channels), f"{name}.unit", kind, 1 if number == 1 else 2)
         for module in range(1, count + 1):
             x = _module(x, levels, f"{name}.module.{module}", kind)
         x = passing(_name(number), layers.Identity(name=_name(number))(x))
@@ -113,7 +107,7 @@ def _last(settings, x, prefix, passing):
     from mam_keras.model.backbones.blocks import normalized, residual_unit
 
     for unit in range(1, UNITS + 1):
-        x = residual_unit(x, _wide(settings, LAST), f"{prefix}stage.4.unit.{unit}", settings.normalization)
+        x = residual_unit(x, settings.wide(LAST), f"{prefix}stage.4.unit.{unit}", settings.normalization)
     x = normalized(x, f"{prefix}stage.4", settings.normalization)
     return passing(_name(4), layers.ReLU(name=f"{prefix}{_name(4)}")(x))
 
@@ -131,7 +125,3 @@ def _module(x, levels, name, kind):
     own = mask(hourglass(x, levels, f"{name}.hourglass", kind), x.shape[-1], f"{name}.mask", kind)
     weighted = Weighted(1, name=f"{name}.weighted")([trunk, own])
     return unit(weighted, "after")
-
-
-def _wide(settings, channels):
-    return max(1, round(settings.width * channels))

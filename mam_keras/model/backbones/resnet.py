@@ -5,31 +5,26 @@ basic, two 3x3 convolutions, below depth 44, and bottlenecks (1x1, 3x3, 1x1; fou
 the authors of ABN still take n = (depth - 2) / 6: so what they call ResNet-110 has 164 layers. Normalisation and ReLU
 follow each convolution, and ReLU the sum (post-activation).
 
-Images larger than the 32x32 that these networks were made for cost as many times more as they have pixels. With
-`stem_stride: 2` 64x64 cost what 32x32 do, and with `strides: [2, 2, 2]` as well 128x128.
+With `stem_stride: 2` images of 64x64 cost what 32x32 do, and with `strides: [2, 2, 2]` as well 128x128.
 """
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mam_keras.model.backbones import Backbone, stages, unchanged
-from mam_keras.settings import Positive
+from mam_keras.model.backbones import ForSmallImages, unchanged
 
 CHANNELS = (16, 32, 64)
 BOTTLENECK_FROM = 44  # depth
 EXPANSION = 4  # of a bottleneck's channels
 
 
-class Settings(Backbone):
+class Settings(ForSmallImages):
     """A ResNet of any depth of the family. Behind its last stage a 1x1 convolution makes C channels."""
 
     kind: Literal["resnet"]
     depth: Annotated[int, Field(ge=8)] = 20  # 6 n + 2
-    width: Positive = 1.0  # times 16, 32, 64 channels
-    stem_stride: Literal[1, 2] = 1  # of the first convolution; 2 for images larger than 32x32
     strides: tuple[Literal[1, 2], Literal[1, 2], Literal[1, 2]] = (1, 2, 2)  # of the stages
-    normalization: Literal["batch", "group", "none"] = "batch"
 
     @property
     def blocks(self) -> int:
@@ -39,11 +34,10 @@ class Settings(Backbone):
     @property
     def channels(self) -> tuple[int, int, int]:
         """Of the stages' blocks, before a bottleneck's expansion."""
-        return tuple(max(1, round(self.width * channels)) for channels in CHANNELS)
+        return tuple(map(self.wide, CHANNELS))
 
     def describe(self):
-        width = "" if self.width == 1 else f" of {self.width:g} times the width"
-        return f"a ResNet-{self.depth}{width}, normalisation {self.normalization}"
+        return f"a ResNet-{self.depth}{self.widened}, normalisation {self.normalization}"
 
     def require_possible(self, image_size):
         if (self.depth - 2) % 6:
@@ -51,12 +45,7 @@ class Settings(Backbone):
             raise ValueError(
                 f"model.backbone.depth: expected 6 n + 2, nearest {near[0]} and {near[1]}. Received: {self.depth}"
             )
-        stride = stages(self)[-1].stride
-        if image_size % stride:
-            raise ValueError(
-                f"data.image_size: expected a multiple of {stride}, the product of model.backbone's strides. "
-                f"Received: {image_size}"
-            )
+        super().require_possible(image_size)
 
 
 def steps(settings, trunk):
@@ -98,9 +87,9 @@ def last_stage(settings, shape, channels, stride, name):
 
 
 def _trunk(settings, image, passing):
-    from mam_keras.model.backbones.blocks import convolution
+    from mam_keras.model.backbones.blocks import stem
 
-    x = convolution(image, settings.channels[0], "stem.1", settings.normalization, strides=settings.stem_stride)
+    x = stem(settings, image, settings.channels[0])
     x = passing("stem.1.relu", x)
     for number in range(2):
         x = _stage(settings, x, number, settings.strides[number], passing=passing)
