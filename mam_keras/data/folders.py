@@ -41,8 +41,8 @@ class Settings(Data):
 def load(settings: Settings) -> Source:
     """Finds the images; they are called by their paths below `directory`, and their folders are the classes.
 
-    Splits are folders where there is a folder train that holds folders; they may be called as in a table (validation,
-    valid or val). Where there is no folder of validation, `validation_share` of train is drawn for it; without any
+    Splits are folders where there is a folder train that holds folders; they may be called as in a table
+    (`SPLIT_NAMES`). Where there is no folder of validation, `validation_share` of train is drawn for it; without any
     split's folder all are drawn by `shares`, both by a hash of the path, so that an image stays where it is when others
     are added. Classes are in the order of the alphabet, or as `settings.attributes` chooses them. Folders of a class
     are searched to any depth. Hidden files, files that are no images by their suffix, and what lies beside the folders

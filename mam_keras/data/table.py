@@ -36,7 +36,7 @@ class Settings(Data):
     image_column: Text = "image"
     image_template: Text = "{}"  # what a path is made of, "images/{}.jpg" where the table has the bare names
     class_column: Text | None = None  # what is in the picture, as text: one of exclusive classes, no attributes
-    exclusive: bool = True  # of a class_column; false: an attribute for each class, as likely in any company
+    exclusive: bool = True  # of a class_column; false: one attribute per class, each answered by itself
     split_column: Text | None = None  # train, validation or test; without it images are divided by `shares`
     group_column: Text | None = None  # who is in the picture: no group is divided, and intervals resample groups
     shares: tuple[Share, Share, Share] = (0.8, 0.1, 0.1)  # train, validation, test

@@ -43,8 +43,8 @@ def load(settings: Settings) -> Source:
 
     `settings.labels` names a dictionary of booleans, whose keys are the attributes, a vector of booleans (K,), whose
     attributes are called attribute_0, attribute_1, ..., or a ClassLabel, whose names are exclusive classes; -1 is not
-    known, and images of classes that `settings.attributes` does not choose are left out. The validation split may be
-    called validation, valid or val. An image is called by its id or file name where the data set has one that is
+    known, and images of classes that `settings.attributes` does not choose are left out. Splits may be
+    called as in a table (`SPLIT_NAMES`). An image is called by its id or file name where the data set has one that is
     unique, or else by its split and running number. The feature `identity`, which `celeb_a` has, makes the groups.
 
     Raises `UserError` if the data set is not prepared (naming the command to run), has no such features, or cannot
