@@ -5,6 +5,7 @@ meet before it starts, on the port that TensorFlow's server of the chief will ha
 """
 
 import contextlib
+import ipaddress
 import json
 import os
 import socket
@@ -16,7 +17,6 @@ from mam_keras.errors import RunError, UserError
 EXAMPLE = '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}'
 PATIENCE = 1800  # seconds that the workers wait for each other; cluster managers do not start them at once
 _RETRY = 0.5  # seconds between two tries to reach the chief
-_GO = b"go"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Cluster:
     @property
     def chief(self):
         return self.index == 0
+
+    def greeting(self, who) -> bytes:
+        """What workers say to each other, so that nobody else is taken for one. It is no secret."""
+        return f"mam_keras.fit: {who} of {len(self.addresses)}\n".encode()
 
 
 def read(strategy):
@@ -74,42 +78,74 @@ def meet(cluster):
     until = time.monotonic() + PATIENCE
     host, port = _host_and_port(cluster.addresses[0])
     if cluster.chief:
-        _await_workers(cluster, port, until)
+        _await_workers(cluster, host, port, until)
     else:
         print(f"Waiting for the chief, {cluster.addresses[0]}", flush=True)
         _await_chief(cluster, host, port, until)
 
 
-def _await_workers(cluster, port, until):
-    try:
-        server = socket.create_server(("", port))
-    except OSError as error:
-        raise UserError(
-            "TF_CONFIG: expected a free port for this worker. "
-            f"Received: {cluster.addresses[0]} ({os.strerror(error.errno)})"
-        ) from None
+def _await_workers(cluster, host, port, until):
+    greetings = {cluster.greeting(index): index for index in range(1, len(cluster.addresses))}
     with contextlib.ExitStack() as opened:
-        opened.enter_context(server)
-        present = {}
-        while missing := [cluster.addresses[i] for i in range(1, len(cluster.addresses)) if i not in present]:
-            print(f"Waiting for {', '.join(missing)}", flush=True)
+        server = opened.enter_context(_listening(cluster, host, port))
+        present, told = {}, None
+        while missing := [cluster.addresses[index] for index in greetings.values() if index not in present]:
+            if missing != told:
+                print(f"Waiting for {', '.join(missing)}", flush=True)
+                told = missing
             server.settimeout(_left(until, missing))
-            with contextlib.suppress(OSError, ValueError):  # too late, or whoever it was said something else
+            with contextlib.suppress(OSError):  # too late
                 connection = opened.enter_context(server.accept()[0])
                 connection.settimeout(5)
-                present[int(connection.recv(16))] = connection
+                index = greetings.get(connection.recv(100))
                 connection.setblocking(False)
+                if index is None:  # somebody else, or a worker of another cluster
+                    connection.close()
+                else:
+                    present[index] = connection
             present = {index: connection for index, connection in present.items() if _open(connection)}
         for connection in present.values():
-            connection.sendall(_GO)
+            connection.sendall(cluster.greeting("chief"))
+
+
+def _listening(cluster, host, port):
+    """The chief's socket, at the address that `TF_CONFIG` names.
+
+    Where other machines reach this one by another address than itself does, since it calls itself 127.0.1.1 or stands
+    behind a gateway, it listens at all that it has, and says so.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, *_, (address, *_) = min(found, key=lambda one: one[0] != socket.AF_INET)
+        alone = {_host_and_port(one)[0] for one in cluster.addresses} == {host}
+        if not _ours(family, address) or (ipaddress.ip_address(address).is_loopback and not alone):
+            print(f"note: TF_CONFIG: {host} is not where others reach this machine; listening at all its addresses")
+            address = ""
+        return socket.create_server((address, port), family=family)
+    except OSError as error:
+        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno)
+        raise UserError(
+            f"TF_CONFIG: expected a free port for this worker. Received: {cluster.addresses[0]} ({why})"
+        ) from None
+
+
+def _ours(family, address):
+    """Whether this machine has the address."""
+    with socket.socket(family) as tried:
+        try:
+            tried.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _await_chief(cluster, host, port, until):
+    answer = cluster.greeting("chief")
     while True:
         with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=5) as connection:
-            connection.sendall(str(cluster.index).encode())
+            connection.sendall(cluster.greeting(cluster.index))
             connection.settimeout(_left(until, cluster.addresses[:1]))
-            if connection.recv(len(_GO)) == _GO:
+            if connection.recv(len(answer)) == answer:
                 return
         _left(until, cluster.addresses[:1])
         time.sleep(_RETRY)
@@ -128,7 +164,7 @@ def _left(until, missing):
 def _open(connection):
     """Whether whoever is waiting at the other end still is."""
     try:
-        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        return connection.recv(1, socket.MSG_PEEK) != b""
     except BlockingIOError:
         return True
     except OSError:

@@ -118,6 +118,7 @@ def naming_lost_workers(strategy):
 def _connect(cluster):
     clusters.meet(cluster)
     print(f"Connecting {len(cluster.addresses)} workers, within {CONNECTED_WITHIN} s", flush=True)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no Python runs until they are; SIGTERM TensorFlow takes for itself
     with Path(os.devnull).open("w") as nowhere:
         # The others were here a moment ago. Should one be gone by now, no Python of ours could end the wait.
         faulthandler.dump_traceback_later(CONNECTED_WITHIN, exit=True, file=nowhere)

@@ -1,9 +1,14 @@
 """What TF_CONFIG says, and how the workers that it names find each other."""
 
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +16,7 @@ from mam_keras.errors import RunError, UserError
 from mam_keras.fit import cluster
 from mam_keras.fit.cluster import Cluster
 
+ROOT = Path(__file__).parents[2]
 WORKERS = {"worker": ["a:1", "b:2", "c:3"]}
 WITH_CHIEF = {"chief": ["a:1"], "worker": ["b:2", "c:3"]}
 
@@ -140,11 +146,16 @@ def test_all_go_on_together_in_whatever_order_they_come(addresses, capsys):
     time.sleep(0.2)
     early_is_told = capsys.readouterr().out
     with socket.create_server((host, int(port))) as another_program:  # where the chief will be
-        another_program.accept()[0].close()
+        called = another_program.accept()[0]
+        called.sendall(b"go")
+        called.close()
     chief = Worker(addresses, 0)
-    for greeting in (b"GET / HTTP/1.1", b"2"):
-        with connected(host, int(port)) as gone:
-            gone.sendall(greeting)
+    strangers = []
+    for greeting in (b"GET / HTTP/1.1", b"2", Cluster(addresses, 2).greeting(3), Cluster(addresses[:2], 1).greeting(1)):
+        strangers.append(connected(host, int(port)))
+        strangers[-1].sendall(greeting)
+    with connected(host, int(port)) as gone:
+        gone.sendall(chief.cluster.greeting(2))
     time.sleep(0.3)
     assert chief.met is early.met is None
     workers = [chief, early, Worker(addresses, 2)]
@@ -153,6 +164,69 @@ def test_all_go_on_together_in_whatever_order_they_come(addresses, capsys):
     assert early_is_told == f"Waiting for the chief, {addresses[0]}\n"
     assert [worker.error for worker in workers] == [None] * 3
     assert max(worker.met for worker in workers) - min(worker.met for worker in workers) < 1
+    for stranger in strangers:
+        assert stranger.recv(100) == b""
+        stranger.close()
+
+
+def test_the_chief_listens_where_tf_config_says(addresses):
+    chief, port = Worker(addresses, 0), int(addresses[0].split(":")[1])
+    connected("127.0.0.1", port).close()
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.2", port), timeout=1)
+    for index in (1, 2):
+        Worker(addresses, index)
+    chief.join(timeout=20)
+    assert chief.met
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "192.0.2.1"])  # as Debian calls itself; as behind a gateway
+def test_a_name_of_which_this_machine_makes_something_else_is_no_obstacle(addresses, capsys, name):
+    port = addresses[0].split(":")[1]
+    with cluster._listening(Cluster((f"{name}:{port}", "other:1"), 0), name, int(port)) as server:
+        assert server.getsockname() == ("0.0.0.0", int(port))
+    assert capsys.readouterr().out.startswith(f"note: TF_CONFIG: {name} is not where others reach this machine")
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_chief_that_waits_heeds_signals(addresses, number, code):
+    program = (
+        "from mam_keras import command_line\n"
+        "from mam_keras.fit import cluster\n"
+        f"command_line.run(lambda: cluster.meet(cluster.Cluster({addresses}, 0)))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True) as chief:
+        host, port = addresses[0].split(":")
+        with connected(host, int(port)) as stranger:
+            stranger.sendall(b"1")
+            assert stranger.recv(1) == b""
+            chief.send_signal(number)
+            assert chief.communicate(timeout=10)[1] == "stopped; the same command carries on\n"
+    assert chief.returncode == code
+
+
+CONNECTING = """
+from mam_keras import command_line
+from mam_keras.fit import cluster
+command_line.import_tensorflow()
+from mam_keras.fit import strategy
+cluster.meet = lambda _: None
+command_line.run(lambda: strategy.make("auto", cluster.read("auto")))
+"""
+
+
+def test_a_chief_that_connects_heeds_ctrl_c(addresses):
+    """To a worker that has gone since they met. No Python runs meanwhile."""
+    task = {"cluster": {"worker": addresses[:2]}, "task": {"type": "worker", "index": 0}}
+    environment = os.environ | {"TF_CONFIG": json.dumps(task), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", CONNECTING], env=environment, stdout=subprocess.PIPE) as chief:
+        assert chief.stdout.readline().startswith(b"Connecting 2 workers")
+        time.sleep(1)
+        chief.send_signal(signal.SIGINT)
+        try:
+            assert chief.wait(timeout=10) == -signal.SIGINT
+        finally:
+            chief.kill()
 
 
 @pytest.mark.parametrize("alone, missing", [(0, "1, 2"), (1, "0")])
