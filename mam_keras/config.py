@@ -149,10 +149,15 @@ def load(path: str | Path, overrides: list[str] = ()) -> Config:
     Raises `UserError` for a file that cannot be read, for an unknown key (naming the nearest known one), a wrong
     type, a value out of range, or a combination that cannot work.
     """
-    values, where = read(path), str(path)
+    return changed(read(path), str(path), overrides)
+
+
+def changed(values: dict[str, Any], where: str, overrides: list[str]) -> Config:
+    """`check` of plain values with `section.key=value` overrides."""
     for override in overrides:
         put(values, *assignment(override), f"--set {override}")
-        where = f"{path} with --set {' '.join(overrides)}"
+    if overrides:
+        where = f"{where} with --set {' '.join(overrides)}"
     return check(values, where)
 
 

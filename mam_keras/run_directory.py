@@ -7,15 +7,19 @@ import contextlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from mam_keras import config as configuration
 from mam_keras.errors import UserError
-from mam_keras.files import held, marked, remove_partial, write_mark
+from mam_keras.files import held, marked, read_json, remove_partial, write_mark
 from mam_keras.settings import difference
 
 _CHECKPOINTS = ("checkpoints/*.npz",)
-_RESULTS = ("analysis/*.json", "analysis/*.npz", "saved_model/[0-9]*/**/*")
-_OTHERS = ("history.csv", "environment.json", "logs/*/events*")
+_RESULTS = (
+    *(f"analysis/{place}*.{kind}" for place in ("", "other_data/*/") for kind in ("json", "npz")),
+    "saved_model/[0-9]*/**/*",
+)
+_OTHERS = ("history.csv", "environment.json", "data.npz", "logs/*/events*")
 
 
 class RunDirectory:
@@ -29,10 +33,21 @@ class RunDirectory:
         self.history = self.path / "history.csv"
         self.evaluation = self.path / "evaluation.json"
         self.predictions = self.path / "predictions.npz"
+        self.data = self.path / "data.npz"
         self.logs = self.path / "logs"
         self.checkpoints = self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "last.npz"
         self.best_checkpoint = self.checkpoints / "best.npz"
+
+    @property
+    def trained_in(self):
+        """The folder that `fit` was started in, which relative paths of the configuration are relative to.
+
+        None where the run does not say, or there is no such folder any more.
+        """
+        found = read_json(self.environment, "the environment of a run", dict[str, Any]) or {}
+        folder = found.get("directory")
+        return Path(folder) if isinstance(folder, str) and Path(folder).is_dir() else None
 
     @property
     def finished(self):
@@ -125,6 +140,25 @@ def carried_over(there, here, sections=("analysis",)):
         places = {place: getattr(here.data, place) for place in here.data.PLACES}
         update["data"] = there.data.model_copy(update=places)
     return there.model_copy(update=update)
+
+
+def located(config, *folders):
+    """The configuration with relative paths where they are found: in the first of the folders that has them.
+
+    They are relative to the first folder where none has; None among the folders is passed over.
+    """
+    folders, sections = [folder for folder in folders if folder is not None], {}
+    for name, keys in {"data": config.data.PLACES, "analysis": ("parts", "regions"), "loss": ("regions",)}.items():
+        section = getattr(config, name)
+        for key in keys:
+            path = getattr(section, key, None)
+            if path is None or key == "cache" or Path(path).is_absolute():
+                continue
+            folder = next((folder for folder in folders if (folder / path).exists()), folders[0])
+            if folder != Path.cwd():
+                section = section.model_copy(update={key: str(folder / path)})
+        sections[name] = section
+    return config.model_copy(update=sections)
 
 
 def _names_us(environment):

@@ -75,7 +75,7 @@ def compute_missing(run, first=None, photographs=None, names=ANALYSES, split=Non
     """
     split = split or run.config.analysis.split
     found = {}
-    trained = run.directory.model.exists() and run.directory.predictions.exists()
+    trained = run.finished
     if photographs is not None:
         found["photographs"] = _photographs(run, photographs, split, trained)
     for position, name in enumerate(names, 1):
@@ -117,9 +117,9 @@ def headlines(results) -> dict[str, Estimate]:
 def _comparison(first, other, split):
     """Kept with the first run, a file for every run that it is compared with; the model is not needed."""
     for run in (first, other):
-        if not run.directory.predictions.exists():
+        if not run.answers.exists():
             return Result({"unavailable": f"{run.directory.path} has no predictions yet"})
-    name = f"comparison-{digest(other.directory.predictions)}.{split}"
+    name = f"comparison-{digest(other.answers)}.{split}"
     wanted = {"first": key(first, "comparison", split), "other": key(other, "comparison", split)}
     return _kept(first, name, wanted, "comparison", split, other)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mam_keras.analysis.result import Result, Unavailable
+from mam_keras.analysis.result import Result
 
 NEEDS = {"predictions", "labels", "images"}
 VERSION = 2
@@ -24,8 +24,6 @@ def compute(run, split):
         label that is not known is no error), and one row per error in `shown`: `id`, `attribute`, `label`,
         `probability` of "yes"; of exclusive targets `true`, the class that would be right, and its `probability_true`;
         the array `images` uint8 (rows, S, S, 3), prepared as the network sees them.
-
-    Raises `Unavailable` where the data's images are no longer those of the predictions.
     """
     predictions = run.predictions(split)
     labels, probabilities = predictions.labels, predictions.probabilities[predictions.main_head]
@@ -49,8 +47,6 @@ def compute(run, split):
         for error, (row, _) in zip(shown, errors, strict=True):
             right = int(labels[row].argmax())
             error |= {"true": run.attributes[right], "probability_true": float(probabilities[row, right])}
-    if not all(error["id"] in places for error in shown):
-        raise Unavailable("the data no longer hold the images that the run was tested on")
     values = {
         "exclusive": predictions.exclusive,
         "head": predictions.main_head,

@@ -34,7 +34,7 @@ def compute(run, split):
 
     from mam_keras.data import synthetic_faces
 
-    network, images, attributes, train = run.network, run.images(split), run.attributes, run.source.splits["train"]
+    network, images, attributes, train = run.network, run.images(split), run.attributes, run.training
     scenes = synthetic_faces.Scenes(run.config.data)
 
     @tf.function(reduce_retracing=True)

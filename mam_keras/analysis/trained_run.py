@@ -11,12 +11,12 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from mam_keras import command_line, predictions
+from mam_keras import command_line, data, predictions, trained_on
 from mam_keras import config as configuration
 from mam_keras.data.source import Targets
 from mam_keras.errors import UserError
 from mam_keras.files import digest, unwritable
-from mam_keras.run_directory import RunDirectory
+from mam_keras.run_directory import RunDirectory, located
 
 
 class TrainedRun:
@@ -25,11 +25,13 @@ class TrainedRun:
     Args:
         path: of the run directory.
         overrides: `section.key=value` of `report --set`; only `analysis` and `data` can be changed after training.
+        section: plain values that stand in the place of the run's `data`, for images of another source; None for its
+            own.
 
     Raises `UserError` where there is no run, or an override is not possible.
     """
 
-    def __init__(self, path, overrides=()):
+    def __init__(self, path, overrides=(), section=None):
         self.directory = RunDirectory(path)
         if not self.directory.config.exists():
             raise UserError(f"{path}: expected a run directory (with config.yaml). Received: no such run")
@@ -39,7 +41,12 @@ class TrainedRun:
                     f"--set {override}: expected a setting of analysis or data: the model is trained already. "
                     f"Received: {override.split('=')[0]}"
                 )
-        self.config = configuration.load(self.directory.config, list(overrides))
+        own = configuration.load(self.directory.config)
+        own = located(own, self.directory.trained_in, Path.cwd())
+        values, where = own.model_dump(mode="json", by_alias=True), str(self.directory.config)
+        if section is not None:
+            values["data"] = section
+        self.trained_with, self.config = own, configuration.changed(values, where, list(overrides))
         self._images, self._predictions = {}, {}
 
     @functools.cached_property
@@ -54,22 +61,22 @@ class TrainedRun:
         print(f"note: {kept} cannot be written ({why}): what it lacks is computed, and not kept", flush=True)
         folder = Path(tempfile.mkdtemp())
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        for file in kept.glob("*"):
+        for file in kept.glob("*.*"):
             folder.joinpath(file.name).symlink_to(file.resolve())
         return folder
 
     @functools.cached_property
     def source(self):
-        """The run's `data.Source`. Raises `UserError` where it is no longer about what the run answers."""
-        from mam_keras import data
+        """The run's `data.Source`, with its targets in their order. Raises `Different` where it lacks one of them."""
+        noted = self.record is not None and "train" in self.record.splits
+        found = data.load(self.config.data, training=not noted)
+        return found if self.record is None else self.record.asked(found)
 
-        found = data.load(self.config.data)
-        if self.said is not None and found.targets != self.said:
-            raise UserError(
-                f"{self.directory.config}: expected data about what the run answers, {data.some(self.said.names)}. "
-                f"Received: data about {data.some(found.targets.names)}"
-            )
-        return found
+    @functools.cached_property
+    def record(self):
+        """The `trained_on.Record` of the run; of what it answered alone in earlier versions, and None before that."""
+        found = trained_on.read(self.directory.data)
+        return found or trained_on.of_predictions(self.directory.predictions, self.said)
 
     @functools.cached_property
     def said(self):
@@ -90,19 +97,32 @@ class TrainedRun:
         return self.targets.names
 
     @functools.cached_property
+    def training(self):
+        """What it was trained on: `labels`, `known` and `rates`, the share of positive images, float (K,)."""
+        noted = {} if self.record is None else self.record.splits
+        return noted["train"] if "train" in noted else self.source.splits["train"]
+
+    @property
     def training_rates(self):
-        """float (K,): the share of positive images in the training split."""
-        return self.source.splits["train"].rates
+        """Those of `training`."""
+        return self.training.rates
 
     def images(self, split):
-        """A split, as `pipeline.Prepared`; None where the source has no such split. Read once."""
-        from mam_keras.data import pipeline
+        """A split, as `pipeline.Prepared`, in the run's order; None where the source has no such split. Read once.
 
+        Raises `trained_on.Different` where it is not the one that the run answered.
+        """
         if split not in self.source.splits:
             return None
         if split not in self._images:
-            self._images[split] = pipeline.read(self.source.splits[split], split, self.config.data)
+            self._images[split] = self._read_images(split)
         return self._images[split]
+
+    def _read_images(self, split):
+        from mam_keras.data import pipeline
+
+        found = pipeline.read(self.source.splits[split], split, self.config.data)
+        return found if self.record is None or not self.record.splits else self.record.matched({split: found})[split]
 
     @functools.cached_property
     def network(self):
@@ -138,13 +158,23 @@ class TrainedRun:
             self._predictions[split] = self._read(split)
         return self._predictions[split]
 
+    @property
+    def answers(self):
+        """The file of the predictions."""
+        return self.directory.predictions
+
+    @property
+    def finished(self):
+        """Whether there is what analyses are computed from."""
+        return self.directory.model.exists() and self.directory.predictions.exists()
+
     @functools.cached_property
     def digests(self):
         """Of the model and of the predictions, which every result follows from."""
-        return {name: digest(getattr(self.directory, name)) for name in ("model", "predictions")}
+        return {"model": digest(self.directory.model), "predictions": digest(self.answers)}
 
     def _read(self, split):
-        found = predictions.read(self.directory.predictions, split)
+        found = predictions.read(self.answers, split)
         if found is None or found.targets is not None:
             return found
         try:

@@ -20,12 +20,13 @@ SOURCES = Registry(
 )
 
 
-def load(settings) -> Source:
+def load(settings, training: bool = True) -> Source:
     """The source that one of `config`'s data sections describes.
 
     Validation is joined to train first (`train_on_validation`; there is no validation split then), each split is cut
     to its first `limit` images next, and `attributes` are chosen and ordered last (of exclusive classes by the source's
-    module, which leaves out the images of all others). Splits without images are left out.
+    module, which leaves out the images of all others). Splits without images are left out. Without `training` there
+    need be no training images.
 
     Raises `UserError` for what the source's own module refuses, for a source without training images, without a single
     known label of these, without two classes where they are exclusive, without the validation split that
@@ -36,7 +37,7 @@ def load(settings) -> Source:
         raise UserError(f"data.source: expected two classes or more. Received: {some(source.attributes) or 'none'}")
     splits = {name: source.splits[name] for name in SPLITS if name in source.splits and len(source.splits[name])}
     found = ", ".join(f"{name} {len(split)}" for name, split in splits.items()) or "no images"
-    if "train" not in splits:
+    if training and "train" not in splits:
         raise UserError(f"data.source: expected {settings.source} to hold training images. Received: {found}")
     if settings.train_on_validation:
         if "validation" not in splits:
@@ -53,9 +54,27 @@ def load(settings) -> Source:
         for name, split in splits.items()
     }
     targets = Targets(attributes, source.targets.exclusive)
-    if not splits["train"].known.any():
+    if training and not splits["train"].known.any():
         raise UserError(f"data.source: expected a known label of a training image. Received: none of {found}")
     return Source(targets, splits, (*source.notes, *_warnings(targets, splits)))
+
+
+def asked_about(source: Source, targets: Targets) -> Source:
+    """The source with these targets in their order, matched by name, as a model answers them.
+
+    Labels of targets that the source does not have are not known; targets that only the source has are left out, and of
+    exclusive ones the classes of their images are not known.
+    """
+    places = [source.attributes.index(name) if name in source.attributes else -1 for name in targets.names]
+
+    def of(split):
+        nothing = np.zeros((len(split), 1), bool)
+        labels, known = (np.concatenate([array, nothing], axis=1)[:, places] for array in (split.labels, split.known))
+        if targets.exclusive:
+            known = np.repeat(labels.any(axis=1, keepdims=True), len(places), axis=1)
+        return replace(split, labels=labels, known=known)
+
+    return replace(source, targets=targets, splits={name: of(split) for name, split in source.splits.items()})
 
 
 def attribute_positions(chosen, known) -> list[int]:
@@ -131,7 +150,7 @@ def _first(split: Split, limit: int) -> Split:
 def _warnings(targets, splits) -> list[str]:
     """What makes figures mean less than they seem to."""
     notes, names = [], np.array(targets.names)
-    constant = names[np.isin(splits["train"].rates, (0, 1))].tolist()
+    constant = names[np.isin(splits["train"].rates, (0, 1))].tolist() if "train" in splits else []
     if constant:
         notes.append(f"the same in all training images, so that nothing can be learnt of it: {some(constant, 5)}")
     unknown = {name: ~split.known.any(axis=0) for name, split in splits.items()}

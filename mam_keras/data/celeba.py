@@ -49,7 +49,7 @@ def load(settings: Settings) -> Source:
     images finds out.
 
     Raises `UserError`, naming file and line, if a list is missing or malformed, lists disagree on which images there
-    are, no image is for training, or none is in the folder.
+    are, or none is in the folder.
     """
     directory = Path(settings.directory)
     folder = _image_folder(directory, "data.directory")
@@ -58,8 +58,6 @@ def load(settings: Settings) -> Source:
     _expect_rows(path, rows.lines, partition_path, partition)
     _expect_rows(partition_path, {name: line for name, (line, _) in partition.items()}, path, rows.lines)
     assignment = np.array([partition[name][1] for name in rows.lines])
-    if "train" not in assignment:
-        raise UserError(f"{partition_path}: expected training images (0). Received: none of {len(assignment)} rows")
     names, groups = list(rows.lines), _groups(directory, path, rows.lines)
     splits = file_splits(folder, path, names, assignment, rows.labels(), groups=groups)
     held = os.listdir(folder)  # noqa: PTH208 (pathlib would make 200,000 paths)

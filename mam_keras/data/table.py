@@ -112,9 +112,8 @@ def load(settings: Settings) -> Source:
     collected.check(chosen)
     if category is None and not len(chosen):
         raise UserError(f"{path}: expected a column of labels for each attribute. Received: none, but {some(names)}")
-    if "train" not in splits:
-        where = f"{path}, column {header[split]!r}" if split is not None else f"{path}: data.shares"
-        raise UserError(f"{where}: expected at least one training image. Received: none among {len(splits)} rows")
+    if not splits:
+        raise UserError(f"{path}: expected a row for each image. Received: none")
     if split is None:
         empty = [name for name, share in zip(SPLITS, settings.shares, strict=True) if share and name not in splits]
         notes += [f"{path}: the draw put none of its {len(splits)} images into {name}" for name in empty]
@@ -234,7 +233,7 @@ def file_splits(
                 labels=labels[rows],
                 images=functools.partial(_read, paths),
                 groups=None if groups is None else groups[rows],
-                contents=functools.partial(file_digests, paths),
+                contents=functools.cache(functools.partial(file_digests, paths)),
                 known=None if known is None else known[rows],
             )
     return splits

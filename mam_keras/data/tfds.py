@@ -82,7 +82,7 @@ def load(settings: Settings) -> Source:
             labels=labels[rows],
             images=functools.partial(_images, builder, names[split], settings.image, rows),
             groups=None if groups is None else groups[rows],
-            contents=functools.partial(_contents, builder, names[split], settings.image, rows),
+            contents=functools.cache(functools.partial(_contents, builder, names[split], settings.image, rows)),
             known=known[rows],
         )
     others = [name for name in targets.names if name not in chosen]

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+from pathlib import Path
 
 from mam_keras import command_line
 
@@ -9,7 +10,7 @@ from mam_keras import command_line
 def main():
     from mam_keras import config, data
     from mam_keras.fit import cluster
-    from mam_keras.run_directory import RunDirectory
+    from mam_keras.run_directory import RunDirectory, located
 
     parser = argparse.ArgumentParser(
         prog="python -m mam_keras.fit",
@@ -26,7 +27,9 @@ def main():
     directory = RunDirectory(arguments.run or f"runs/{settings.name}")
     workers = cluster.read(settings.distribute.strategy)
     writes = workers is None or workers.chief
-    source = None if settings.data.NEEDS_TENSORFLOW else data.load(settings.data)  # before anything is overwritten
+    source = None
+    if not settings.data.NEEDS_TENSORFLOW:  # before anything is overwritten
+        source = data.load(located(settings, Path.cwd(), None if arguments.overwrite else directory.trained_in).data)
     with directory.open(settings, arguments.overwrite) if writes else contextlib.nullcontext():
         command_line.import_tensorflow()
         from mam_keras.fit.run import run

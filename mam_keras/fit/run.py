@@ -13,9 +13,10 @@ import numpy as np
 import pydantic
 import tensorflow as tf
 
-from mam_keras import __version__, command_line, data, evaluation, predictions, systems
+from mam_keras import __version__, command_line, data, evaluation, predictions, systems, trained_on
 from mam_keras.data import pipeline, places, some
 from mam_keras.data.augmentation import Augmentation, Blocks
+from mam_keras.data.source import SPLITS
 from mam_keras.errors import UserError
 from mam_keras.files import naming_full_disk, replacing, write_json
 from mam_keras.fit import strategy as strategies
@@ -24,6 +25,7 @@ from mam_keras.fit.optimizer import make_optimizer
 from mam_keras.fit.progress import EpochLines
 from mam_keras.fit.table import table
 from mam_keras.model.losses import balanced_class_weights
+from mam_keras.run_directory import located
 
 
 def run(config, directory, cluster=None, source=None):
@@ -40,17 +42,17 @@ def run(config, directory, cluster=None, source=None):
 
 def _run(config, directory, strategy, source):
     chief = strategies.is_chief(strategy)
+    asked, config = config, located(config, Path.cwd(), directory.trained_in)
     if chief:
         environment = _environment(config, strategy)
+        if config != asked:  # its data are still where the run was begun
+            environment["directory"] = str(directory.trained_in)
         if directory.environment.exists():  # carried on
             environment["start"] = json.loads(directory.environment.read_text(encoding="utf-8"))["start"]
         write_json(directory.environment, environment)
     _set_up(config)
-    source = source or data.load(config.data)
-    for note in source.notes:
-        print(f"note: {note}")
-    train, validation = (_read(source, name, config) for name in ("train", "validation"))
-    test = _read(source, "test", config)
+    source, splits = _data(source or data.load(config.data), config, directory, strategy)
+    train, validation, test = map(splits.get, SPLITS)
     _check_sizes(config, train, validation)
     _check_equal(config, (train, validation, test), strategy)
     kind = "classes" if source.targets.exclusive else "attributes"
@@ -82,8 +84,7 @@ def _run(config, directory, strategy, source):
         with replacing(directory.model) as beside:
             network.model.save(beside)
 
-    splits = {"validation": validation, "test": test}
-    splits = {name: split for name, split in splits.items() if split is not None}
+    del splits["train"]
     answers = {
         name: predictions.Predictions(
             split.ids, split.labels, split.groups, trainer.evaluate(split)[1], split.known, source.targets
@@ -119,10 +120,31 @@ def _set_up(config):
             )
 
 
+def _data(source, config, directory, strategy):
+    """The source and {split: `Prepared`}: noted in a run that begins, and those that it began with in one that goes on.
+
+    What cannot be read is named. Raises `UserError` where anything is not as it was.
+    """
+    for note in source.notes:
+        print(f"note: {note}")
+    chief, begun = strategies.is_chief(strategy), directory.last_checkpoint.exists()
+    content = directory.data.read_bytes() if chief and begun and directory.data.exists() else None
+    content = strategies.from_chief(strategy, content)
+    record = None if content is None else trained_on.read(directory.data, content)
+    if chief and begun and record is None:
+        print("note: an earlier version began this run and did not note its images, which are taken to be the same")
+    try:
+        source = source if record is None else record.asked(source)
+        splits = {name: _read(source, name, config) for name in SPLITS if name in source.splits}
+        splits = splits if record is None else record.matched(splits)
+    except trained_on.Different as error:
+        raise trained_on.Different(error.path, error.what, "put them back, or --overwrite trains anew") from None
+    if chief and not begun:
+        trained_on.write(directory.data, source.targets, splits)
+    return source, splits
+
+
 def _read(source, name, config):
-    """A split of the source, prepared; None where there is no such split. What cannot be read is named."""
-    if name not in source.splits:
-        return None
     prepared = pipeline.read(source.splits[name], name, config.data)
     if prepared.changed:
         print(f"note: {name}: {prepared.changed}")
@@ -178,6 +200,7 @@ def _check_equal(config, splits, strategy):
     found = hashlib.sha256(f"{__version__} {json.dumps(settings)}".encode())
     for split in filter(None, splits):
         found.update(json.dumps(split.ids.tolist()).encode() + split.labels.tobytes() + split.known.tobytes())
+        found.update(b"" if split.contents is None else split.contents.tobytes())
     own = np.frombuffer(found.digest(), np.int32)[None]
     different = (strategies.gather(strategy, own) != own).any(axis=1)
     if different.any():
@@ -196,6 +219,7 @@ def _environment(config, strategy):
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "replicas": strategy.num_replicas_in_sync,
         "git_revision": _git_revision(),
+        "directory": str(Path.cwd()),  # which relative paths of the configuration are relative to
         "seed": config.seed,
         "start": _now(),
         "end": None,

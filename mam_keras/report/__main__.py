@@ -14,6 +14,7 @@ def main():
     )
     parser.add_argument("runs", metavar="RUN_DIR", nargs="*", help="runs to compare; the newest of runs/ if left out")
     parser.add_argument("--out", metavar="DIR", help="where the page goes; reports/<the first run's name> if left out")
+    parser.add_argument("--data", metavar="FILE.yaml", help="other labelled images, to evaluate the model on instead")
     parser.add_argument("--images", metavar="DIR", help="a folder of photographs to explore as well")
     parser.add_argument(
         "--set",
@@ -26,7 +27,8 @@ def main():
     command_line.import_matplotlib()
     from mam_keras.report.run import run
 
-    run(arguments.runs or [newest(Path("runs"))], arguments.out, arguments.images, arguments.set)
+    runs = arguments.runs or [newest(Path("runs"))]
+    run(runs, arguments.out, arguments.images, arguments.set, arguments.data)
 
 
 def newest(folder):

@@ -9,6 +9,7 @@ def facts(run, others) -> list[tuple[str, str]]:
     """Pairs of (what, text) about a `ReportedRun`."""
     named = [
         ("Data", _data(run)),
+        *([("Evaluated on", run.other_data)] if run.other_data else []),
         ("Network", _network(run.config)),
         ("Loss", _loss(run.config.loss)),
         ("Training", _training(run)),
@@ -33,14 +34,15 @@ def state(run) -> str:
 
 
 def _data(run):
-    data, targets = run.config.data, run.targets
+    data, targets = (run.trained_with or run.config).data, run.targets
     text = data.TITLE + (f", {data.builder}" if data.source == "tfds" else "")
     if targets is not None:
         text += f", {count(len(targets.names), target(targets.exclusive))}"
     splits = (run.evaluation or {"splits": {}})["splits"]
     text += "".join(f", {count(split['images'], f'{name} image')}" for name, split in splits.items())
     text += f"; prepared to {data.image_size} x {data.image_size} pixels"
-    return text + ("; trained on validation, too" if data.train_on_validation else "")
+    text += "; trained on validation, too" if data.train_on_validation else ""
+    return text if run.noted else f"{text}; the run does not say which images they were"
 
 
 def _network(config):

@@ -65,10 +65,13 @@ def page(run, others) -> str:
         ]
     exclusive = run.targets is not None and run.targets.exclusive
     what, who = ("classes", "classifier looks") if exclusive else ("many attributes", "attribute classifiers look")
+    where = f"the images of its {run.config.analysis.split} split"
+    if run.other_data:
+        where = f"{run.config.analysis.split} images of other data than it was trained with"
     front = Front(
         name=run.name,
         title=f"{run.name}: what the {who} at",
-        lead=f"A classifier of {what}, examined on the images of its {run.config.analysis.split} split.",
+        lead=f"A classifier of {what}, examined on {where}.",
         facts=header.facts(run, others),
         settings=run.config.to_yaml(),
         computed_from="this run",

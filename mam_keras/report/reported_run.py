@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import dataclass
 
+from mam_keras.analysis.other_data import OtherData
 from mam_keras.analysis.result import Result
 from mam_keras.config import Config
 from mam_keras.data.source import Targets
@@ -25,6 +26,9 @@ class ReportedRun:
         missing: {analysis name: why there is no result}.
         targets: what it answers, as the run says itself or its settings do; None before anything does.
         tuning: of the tuning.json of the search that the run is a trial of, or None.
+        trained_with: its own `config.Config`, without what the report is told to change; `config` where it is None.
+        noted: whether it says itself what its images were, as those of earlier versions do not.
+        other_data: what is said of the images that it is evaluated on, where they are not its own; "" where they are.
     """
 
     name: str
@@ -36,6 +40,9 @@ class ReportedRun:
     missing: dict[str, str]
     targets: Targets | None = None
     tuning: dict | None = None
+    trained_with: Config | None = None
+    noted: bool = True
+    other_data: str = ""
 
 
 def reported(run, results, missing) -> ReportedRun:
@@ -43,8 +50,9 @@ def reported(run, results, missing) -> ReportedRun:
     directory = run.directory
     path = directory.path.resolve()
     tuning, chosen = _json(SearchDirectory(path.parent).results), run.config.data.attributes
+    other, name = isinstance(run, OtherData), f"{path.parent.name}-{path.name}" if tuning else path.name
     return ReportedRun(
-        name=f"{path.parent.name}-{path.name}" if tuning else path.name,
+        name=f"{name}-on-{run.name}" if other else name,
         config=run.config,
         environment=_json(directory.environment),
         history=_history(directory.history),
@@ -53,6 +61,9 @@ def reported(run, results, missing) -> ReportedRun:
         missing=missing,
         targets=run.said or (Targets(chosen) if chosen else None),
         tuning=tuning,
+        trained_with=run.trained_with,
+        noted=directory.data.exists(),
+        other_data=run.described if other and run.finished else "",
     )
 
 

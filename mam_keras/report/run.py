@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mam_keras import analysis
 from mam_keras.analysis import photographs
-from mam_keras.analysis.trained_run import TrainedRun
+from mam_keras.analysis.other_data import opened
 from mam_keras.files import write_json, write_text
 from mam_keras.report.page import page
 from mam_keras.report.reported_run import reported
@@ -14,7 +14,7 @@ from mam_keras.search_directory import best_trial
 NAMED = 20  # files of a folder of photographs that are left out
 
 
-def run(paths, out=None, images=None, overrides=()):
+def run(paths, out=None, images=None, overrides=(), data=None):
     """Draws the page of the first run, compared with the others, and beside it `figures.json`, the runs' headlines.
 
     Args:
@@ -22,11 +22,12 @@ def run(paths, out=None, images=None, overrides=()):
         out: the folder of the page; reports/<name of the first run's directory> when None.
         images: a folder of the user's photographs, or None.
         overrides: `section.key=value`, of analysis or data.
+        data: YAML of other labelled images, which the models are evaluated on instead of their own; or None.
 
     Raises `UserError` for a path that is no run, for an override that cannot be, for a folder without photographs,
     and for damaged predictions.
     """
-    first, *others = [TrainedRun(best_trial(path), overrides) for path in paths]
+    first, *others = [opened(best_trial(path), overrides, data) for path in paths]
     folder = None if images is None else photographs.folder(images)
     results, missing = analysis.compute_missing(first, photographs=folder)
     others = [reported(other, *analysis.compute_missing(other, first)) for other in others]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mam_keras import command_line, data
+from mam_keras import command_line, data, trained_on
 from mam_keras.errors import RunError, UserError
 from mam_keras.files import write_text
 from mam_keras.study import results, training
@@ -31,13 +31,15 @@ def run(study, directory, out=None):
 def train(study, directory) -> dict[str, str]:
     """Trains what is missing; returns {run: why} of the runs that failed.
 
-    Raises `UserError` for data without validation images, and whatever `training` raises; `RunError` where no run
-    completed, or not the baseline.
+    Raises `UserError` for data without validation images, or other data than finished runs had, and whatever `training`
+    raises; `RunError` where no run completed, or not the baseline.
     """
     training.settle(study, directory)
     if all(directory.run(name).finished for name in study.configs):
         return {}
     _require_validation(study)
+    runs = {directory.run(name): config for name, config in study.configs.items()}
+    trained_on.require_same((run.data, config.data) for run, config in runs.items() if run.finished)
     failed = training.train_missing(study, directory)
     if len(failed) == len(study.configs):
         raise RunError(f"none of {len(failed)} runs completed; the first failed: {next(iter(failed.values()))}")

@@ -5,9 +5,11 @@ import warnings
 import grpc
 from keras_tuner.errors import FatalError
 
-from mam_keras import data
+from mam_keras import config as configuration
+from mam_keras import data, trained_on
 from mam_keras.analysis import regions
 from mam_keras.errors import RunError, UserError
+from mam_keras.run_directory import RunDirectory, carried_over
 from mam_keras.tune import cluster, results
 from mam_keras.tune.oracles import make_oracle
 from mam_keras.tune.search import Search, number_of, values_of
@@ -32,6 +34,8 @@ def run(config, dimensions, directory, role):
     if role != "worker" and directory.state.exists():
         oracle.reload()
         print(f"Carried on: {len(set(oracle.end_order))} trials are over", flush=True)
+        if role != "chief":  # which may not have the data
+            trained_on.require_same(_trained(oracle, config, directory))
         for name in dict.fromkeys(oracle.end_order):  # whose folders may be gone
             number = number_of(oracle.trials[name])
             outcome(config, *values_of(oracle.trials[name], config, dimensions), directory.trial(number))
@@ -66,6 +70,14 @@ def run(config, dimensions, directory, role):
     results.write(trials, best, config, dimensions, directory)
     print(f"\n{results.table(trials, best)}\n{len(trials)} trials, {failed} of which failed")
     print(f"Written: {directory.results}, {directory.table.name} and {directory.best.name} there")
+
+
+def _trained(oracle, config, directory):
+    """(what it noted, data settings as they are today) of every trial that is over and was trained."""
+    for name in dict.fromkeys(oracle.end_order):
+        run = RunDirectory(directory.trial(number_of(oracle.trials[name])))
+        if run.finished:
+            yield run.data, carried_over(configuration.load(run.config), config, ()).data
 
 
 def _require_measures(config):

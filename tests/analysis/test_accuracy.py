@@ -13,7 +13,6 @@ from sklearn.calibration import calibration_curve
 from mam_keras.analysis import Unavailable, accuracy, calibration, comparison, correlations, mistakes, subgroups
 from mam_keras.analysis.mistakes import most_confident
 from mam_keras.analysis.needs import lacking
-from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.data.source import Targets
 from mam_keras.errors import UserError
 from mam_keras.predictions import Predictions
@@ -169,14 +168,6 @@ def test_a_trained_run_gives_what_fit_wrote(trained):
     for head in ("attributes", "multi_label"):
         for metric, value in written[head]["mean"].items():
             assert found.arrays[f"{head}.{metric}.mean"][0] == pytest.approx(value, abs=1e-12)
-
-
-def test_predictions_of_other_attributes_are_refused(small_run):
-    run = TrainedRun(small_run, ["data.attributes=[Smiling]"])
-    with pytest.raises(
-        UserError, match=r"config.yaml: expected data about .*Smiling.* and 2 more. Received: .*Smiling$"
-    ):
-        accuracy.compute(run, "test")
 
 
 def test_without_predictions_there_is_no_answer(trained, monkeypatch):
@@ -413,9 +404,3 @@ def test_an_error_among_classes_names_the_answer_and_what_is_right():
     assert first["probability"] == answers.probabilities["attributes"][row].max() > first["probability_true"]
     others = np.delete(np.arange(60), (0, 7))[(answered != true)[np.delete(np.arange(60), (0, 7))]]
     assert first["probability"] == answers.probabilities["attributes"][others].max()
-
-
-def test_errors_of_images_that_are_gone_have_no_pictures(small_run):
-    run = TrainedRun(small_run, ["data.test=1"])
-    with pytest.raises(Unavailable, match="no longer hold the images"):
-        mistakes.compute(run, "test")

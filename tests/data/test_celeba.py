@@ -116,7 +116,8 @@ def test_a_missing_image_has_no_content(folder):
     before = split.contents()
     (folder / "img_align_celeba" / "000002.jpg").unlink()
     assert before.all()
-    np.testing.assert_array_equal(split.contents(), np.where(split.ids == "000002.jpg", 0, before))
+    after = data.load(settings(folder)).splits["train"].contents()
+    np.testing.assert_array_equal(after, np.where(split.ids == "000002.jpg", 0, before))
 
 
 ATTR, PART, IDENT = "list_attr_celeba.txt", "list_eval_partition.txt", "identity_CelebA.txt"
@@ -147,7 +148,7 @@ ATTR, PART, IDENT = "list_attr_celeba.txt", "list_eval_partition.txt", "identity
         (PART, "05.jpg 1", "05.jpg 3", "{}, line 3: expected 0, 1 or 2 for '000005.jpg'. Received: '3'"),
         (PART, "05.jpg 1", "05.jpg", "{}, line 3: expected an image and 0, 1 or 2. Received: '000005.jpg'"),
         (PART, "06.jpg 2", "05.jpg 2", "{}, line 4: expected every image once. Received: '000005.jpg' again"),
-        (PART, " 0", " 1", "{}: expected training images (0). Received: none of 5 rows"),
+        (PART, " 0", " 1", "data.source: expected celeba to hold training images. Received: validation 4, test 1"),
         (IDENT, "05.jpg 3", "05.jpg x", "{}, line 4: expected a person's number for '000005.jpg'. Received: 'x'"),
         (IDENT, "06.jpg 4", "05.jpg 4", "{}, line 5: expected one person for '000005.jpg'. Received: 4 after 3"),
         (IDENT, "000006.jpg 4\n", "", "{/}" + ATTR + ", line 6: expected a row for each image in " + IDENT + " too. "

@@ -443,9 +443,8 @@ ROW = "a.png,1,train,0,ann"
         (ROW, "a.png,1,trial,0,ann", "{}, line 2, column 'split': expected train, validation or test. Received: "
          "'trial'"),
         (ROW, "a.png,1,train,0,", "{}, line 2, column 'person': expected a group. Received: an empty cell"),
-        (",train,", ",test,", "{}, column 'split': expected at least one training image. Received: none among 5 rows"),
-        (CSV, "image,smiling,split,person\n", "{}, column 'split': expected at least one training image. Received: "
-         "none among 0 rows"),
+        (",train,", ",test,", "data.source: expected table to hold training images. Received: validation 2, test 3"),
+        (CSV, "image,smiling,split,person\n", "{}: expected a row for each image. Received: none"),
         ("d.png", "sub/../a.png", f"{{}}, line 5: {PATH}. Received: 'sub/../a.png'"),
         ("d.png", "..", f"{{}}, line 5: {PATH}. Received: '..'"),
         ("d.png", "sub\\..\\d.png", f"{{}}, line 5: {PATH}. Received: 'sub\\\\..\\\\d.png'"),
@@ -489,5 +488,5 @@ def test_a_folder_with_none_of_the_images_is_refused(table, tmp_path, refusal):
 def test_a_draw_without_training_images_is_refused(table, refusal):
     table.write_text("image,smiling\na.png,1\n")
     assert refusal(settings(table, split_column=None, group_column=None, shares=(0.0, 1.0, 0.0))) == (
-        f"{table}: data.shares: expected at least one training image. Received: none among 1 rows"
+        "data.source: expected table to hold training images. Received: validation 1"
     )

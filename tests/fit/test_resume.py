@@ -130,6 +130,7 @@ def test_so_are_history_predictions_and_evaluation(folder, undisturbed, stopped)
 
 def test_nothing_half_written_is_left(folder, undisturbed, stopped):
     files = {"config.yaml", "environment.json", "model.keras", "history.csv", "evaluation.json", "predictions.npz"}
+    files.add("data.npz")
     for run in ("undisturbed", "stopped"):
         assert {entry.name for entry in (folder / run).iterdir()} == {*files, "logs"}
     names = [entry.name for entry in (folder / "cache").iterdir()]

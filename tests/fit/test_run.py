@@ -76,7 +76,8 @@ def test_a_run_leaves_the_designs_files(fit, directory, tiny):
     assert config.load(directory.config) == config.load(tiny, [*LIGHT, *settings])
 
     environment = json.loads(directory.environment.read_text())
-    assert set(environment) == {"versions", "platform", "devices", "replicas", "git_revision", "seed", "start", "end"}
+    where = {"platform", "devices", "replicas", "git_revision", "directory"}
+    assert set(environment) == {"versions", "seed", "start", "end", *where}
     assert set(environment["versions"]) == {"mam_keras", "python", "tensorflow", "keras", "numpy", "pydantic"}
     assert environment["seed"] == 1
     assert environment["start"] <= environment["end"]

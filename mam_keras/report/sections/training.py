@@ -27,7 +27,8 @@ def section(run, others):
         return Section("training", TITLE, answers, reading, tuple(blocks))
     blocks = [Paragraph(_state(run)), _losses(run), _accuracy(run), _table(run)]
     if "val_loss" not in history[0]:
-        why = "they were trained on (data.train_on_validation)" if run.config.data.train_on_validation else "none"
+        own = (run.trained_with or run.config).data
+        why = "they were trained on (data.train_on_validation)" if own.train_on_validation else "none"
         blocks.insert(1, Missing(f"There are no curves of validation images: {why}."))
     return Section("training", TITLE, answers, reading, tuple(blocks))
 
