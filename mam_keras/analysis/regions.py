@@ -78,7 +78,7 @@ class PartMasks:
     def __init__(self, run, where):
         from mam_keras.data import pipeline
 
-        self._parts = Parts(run.config.analysis.parts)
+        self._parts, self._fit = Parts(run.config.analysis.parts), run.config.data.fit
         read = pipeline.read(self._parts.split, self.name, run.config.data)
         labels, known = np.zeros((2, len(read), len(run.attributes)), bool)
         for k, name in enumerate(run.attributes):
@@ -101,7 +101,7 @@ class PartMasks:
 
     @functools.lru_cache(maxsize=1)  # noqa: B019 (rows are asked for one after the other)
     def _mask(self, row):
-        return self._parts.mask(self.images.ids[row], self.images.images.shape[1])
+        return self._parts.mask(self.images.ids[row], self.images.images.shape[1], self._fit)
 
 
 class Boxes:

@@ -12,12 +12,14 @@ from mam_keras.data.orientation import orientation, upright
 
 FORMATS = ("JPEG", "PNG", "GIF (first frame)", "BMP", "WebP (not animated)")
 MAX_PIXELS = 2**25  # of one image; decoding takes at most about 14 bytes for each (a progressive CMYK JPEG)
-MAX_SCANS = 100  # of a JPEG; one of 2**25 pixels takes up to 0.1 s, and encoders write about ten
-MAX_COMPRESSED_TEXTS = 32  # and profiles, of a PNG; unpacking one takes up to 20 ms
+MAX_SCANS = 500  # of a JPEG; encoders write about ten
+MAX_SCANNED = 20 * MAX_PIXELS  # pixels times scans of a JPEG, for which a few bytes may do; 2**25 take up to 25 ms
+MAX_COMPRESSED_TEXTS = 10  # and profiles, of a PNG; unpacking one takes up to 50 ms
 MAX_GIF_STEPS = 4096  # over blocks before the end of the first frame; each over a run of equally long ones
 BOUNDS = {
     "pixels (of a GIF, of its first frame)": MAX_PIXELS,
     "scans of a JPEG": MAX_SCANS,
+    "pixels times scans of a JPEG": MAX_SCANNED,
     "compressed texts and profiles of a PNG": MAX_COMPRESSED_TEXTS,
     "runs of equally long blocks before the end of a GIF's first frame": MAX_GIF_STEPS,
     "animated WebP": 0,
@@ -57,7 +59,13 @@ def decode(encoded):
 def _jpeg(encoded):
     height, width, _ = tf.unstack(tf.cast(tf.image.extract_jpeg_shape(encoded), tf.int64))
     scans = _count(encoded, b"\xff\xda\0", MAX_SCANS + 1)
-    return _decoded(_bounded(encoded, (height * width, MAX_PIXELS, "pixels"), (scans, MAX_SCANS, "scans")))
+    checked = _bounded(
+        encoded,
+        (height * width, MAX_PIXELS, "pixels"),
+        (scans, MAX_SCANS, "scans"),
+        (height * width * tf.cast(scans, tf.int64), MAX_SCANNED, "pixels times scans"),
+    )
+    return _decoded(checked)
 
 
 def _jpeg_with_tag(encoded):

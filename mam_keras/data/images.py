@@ -40,7 +40,7 @@ def prepare(image, size, fit="crop"):
     )
     image = image[top : top + height, left : left + width]
     if fit == "squash":  # the longer edge first: a line of 2**25 pixels would be 64 lines of them on the way
-        first = tf.where(height >= width, size, height), tf.where(height >= width, width, size)
+        first = tf.where(height >= width, (size, width), (height, size))
         image = tf.image.resize(image, tf.cast(first, tf.int32), antialias=True)
     resized = tf.image.resize(image, tf.cast((rows, columns), tf.int32), antialias=True)
     prepared = tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)

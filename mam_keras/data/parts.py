@@ -15,6 +15,7 @@ from PIL import Image
 
 from mam_keras.data import some
 from mam_keras.data.celeba import load_undivided
+from mam_keras.data.square import Fit, positions
 from mam_keras.errors import UserError
 from mam_keras.settings import Section, Text
 
@@ -51,8 +52,10 @@ class Parts:
         if missing:
             raise UserError(f"{self._masks}: expected a mask for each image. Received: none for {some(missing)}")
 
-    def mask(self, identifier: str, size: int) -> np.ndarray:
+    def mask(self, identifier: str, size: int, fit: Fit = "crop") -> np.ndarray:
         """The class of each pixel of an image, prepared as the image is: int (size, size), of the nearest pixel.
+
+        Beside the image (`pad`) it is `outside`, or -1 where there is no such number.
 
         Raises `UserError` for a file that is no mask of the image.
         """
@@ -69,9 +72,10 @@ class Parts:
                 f"{path}: expected one number per pixel of the image, {height} x {width}. "
                 f"Received: {' x '.join(map(str, classes.shape))}"
             )
-        side = min(height, width)
-        nearest = ((np.arange(size) + 0.5) * side / size).astype(int)
-        return classes[np.ix_((height - side) // 2 + nearest, (width - side) // 2 + nearest)].astype(int)
+        y, x = (positions(length, classes.shape, size, fit) for length in classes.shape)
+        found = classes[np.ix_(*(np.nan_to_num(each).astype(int) for each in (y, x)))].astype(int)
+        beside = np.isnan(y)[:, None] | np.isnan(x)
+        return np.where(beside, -1 if self.outside is None else self.outside, found)
 
     def _path(self, identifier):
         return (self._masks / identifier).with_suffix(".png")

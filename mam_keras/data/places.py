@@ -13,6 +13,7 @@ from pydantic import Field
 
 from mam_keras import settings
 from mam_keras.data import composed
+from mam_keras.data.square import positions
 from mam_keras.errors import UserError
 from mam_keras.settings import Count, Section, Text
 
@@ -82,22 +83,22 @@ def boxes(places, data, attributes, ids):
     known = places.landmarks | data.landmarks(ids)
     return np.stack(
         [
-            pixels(places.attributes.get(name, Place()).boxes, known, places.frame, data.image_size)
+            pixels(places.attributes.get(name, Place()).boxes, known, places.frame, data.image_size, data.fit)
             for name in attributes
         ]
     )
 
 
-def pixels(boxes, landmarks, frame, size):
+def pixels(boxes, landmarks, frame, size, fit="crop"):
     """Pixels of the prepared image whose centre is in one of the boxes: bool (size, size).
 
     Args:
         boxes: of `Box`, in pixels of the frame.
         landmarks: {name: (x, y)}, likewise.
-        frame: width and height of the image whose centre square is prepared.
+        frame: width and height of the image that is prepared.
+        fit: how, of `square.Fit`.
     """
-    side = min(frame)
-    x, y = ((length - side) // 2 + (np.arange(size) + 0.5) * side / size for length in frame)
+    x, y = (positions(length, frame, size, fit) for length in frame)
     inside = np.zeros((size, size), bool)
     for box in boxes:
         points = np.array([landmarks[name] for name in box.around])

@@ -7,6 +7,8 @@ squash   the whole image, both edges the square's side
 
 from typing import Literal
 
+import numpy as np
+
 Fit = Literal["crop", "pad", "squash"]
 
 
@@ -27,3 +29,13 @@ def along(length, shorter, longer, size, fit):
         return 0, length, 0, size
     given = -(-length * size // longer)  # rounded up, so that it is never 0
     return 0, length, (size - given) // 2, given
+
+
+def positions(length, edges, size, fit):
+    """Where along an edge of the image the centres of the square's pixels are: float (size,), NaN beside the image.
+
+    Args as in `along`; `edges`: the lengths of both.
+    """
+    first, taken, at, given = along(length, min(edges), max(edges), size, fit)
+    found = first + (np.arange(size) + 0.5 - at) * taken / given
+    return np.where((found >= first) & (found <= first + taken), found, np.nan)

@@ -10,7 +10,8 @@ from PIL import Image
 from mam_keras import config
 from mam_keras.analysis import Unavailable, regions
 from mam_keras.analysis.trained_run import TrainedRun
-from mam_keras.data import places
+from mam_keras.data import images, places
+from mam_keras.data.parts import Parts
 from mam_keras.data.pipeline import Prepared
 from mam_keras.data.places import Box
 from mam_keras.data.synthetic_faces import ATTRIBUTES, Scene, region
@@ -64,6 +65,20 @@ def test_a_box_by_hand():
     )
     expected[10, 7:9] = expected[9, 7:9] = True  # centres 5.75 and 6.25, 3.75 and 4.25
     np.testing.assert_array_equal(both, expected)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
+@pytest.mark.parametrize("frame", [(60, 80), (80, 60), (30, 90)])
+def test_a_box_goes_where_the_image_goes(fit, frame):
+    width, height = frame
+    landmarks = {"eye": (8, 30), "chin": (24, 50)}
+    image = np.zeros((height, width, 3), np.uint8)
+    image[30:50, 8:24] = 255
+    shown = images.prepare(image, 40, fit).numpy()[..., 0]
+    found = places.pixels([Box(around=("eye", "chin"))], landmarks, frame, 40, fit)
+    assert shown[found].min() > 100 and shown[~found].max() < 155
+    everything = places.pixels([Box(around=("eye", "chin"), grow=(99, 99, 99, 99))], landmarks, frame, 40, fit)
+    np.testing.assert_array_equal(everything, images.prepare(np.full_like(image, 255), 40, fit)[..., 0] > 0)
 
 
 def test_boxes_of_a_file_on_any_aligned_images(file):
@@ -144,6 +159,16 @@ def test_part_masks_are_prepared_as_the_images_are(parts, file):
     np.testing.assert_array_equal(np.flatnonzero(hat.any(axis=1)), [10, 11])
     assert not marked.region(0, 1).any()  # nothing is said of it
     np.testing.assert_array_equal(marked.images.known, [[True, False, True]] * 2)
+
+
+def test_part_masks_fit_as_the_images_do(parts):
+    marked = Parts(parts)
+    padded, squashed = marked.mask("a.jpg", 16, "pad"), marked.mask("a.jpg", 12, "squash")
+    np.testing.assert_array_equal(padded[0, :2], [9, 9])
+    np.testing.assert_array_equal(padded[0, 2:14], [3] * 12)  # what a crop cuts off
+    np.testing.assert_array_equal(padded[4, 2:14], [1] * 6 + [2] * 6)
+    np.testing.assert_array_equal(squashed[3], [1] * 6 + [2] * 6)
+    np.testing.assert_array_equal(squashed[[0, 11]], np.full((2, 12), 3))
 
 
 @pytest.mark.parametrize(

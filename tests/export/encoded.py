@@ -130,3 +130,64 @@ def gif(sizes, comment=b""):
         b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\x00" for width, height in sizes
     )
     return b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0x80, 0, 0) + colours + b"\x21\xfe" + comment + b"\0" + frames + b";"
+
+
+def exif(tag, big=False):
+    """Exif data with an orientation tag between two others, their bytes in either order."""
+    order = ">" if big else "<"
+    entries = [
+        (0x010E, 2, 4, b"abc\0"),
+        (0x0112, 3, 1, struct.pack(f"{order}HH", tag, 0)),
+        (0x0128, 3, 1, b"\0\x02\2\0"),
+    ]
+    head = (b"MM" if big else b"II") + struct.pack(f"{order}HI", 42, 8)
+    directory = b"".join(struct.pack(f"{order}HHI", *entry[:3]) + entry[3] for entry in entries)
+    return b"Exif\0\0" + head + struct.pack(f"{order}H", len(entries)) + directory + bytes(4)
+
+
+def stored(image, tag):
+    """An array (height, width, 3) as it has to be stored so that the tag brings it back, by Exif's own words.
+
+    The tag says where the stored image's row 0 and column 0 are in the scene.
+    """
+    return {
+        1: lambda: image,  # top, left
+        2: lambda: image[:, ::-1],  # top, right
+        3: lambda: image[::-1, ::-1],  # bottom, right
+        4: lambda: image[::-1],  # bottom, left
+        5: lambda: image.transpose(1, 0, 2),  # left, top
+        6: lambda: image[:, ::-1].transpose(1, 0, 2),  # right, top
+        7: lambda: image[::-1, ::-1].transpose(1, 0, 2),  # right, bottom
+        8: lambda: image[::-1].transpose(1, 0, 2),  # left, bottom
+    }[tag]()
+
+
+def tagged(image, tag, form, big=False):
+    """An upright array, stored turned without loss, with the tag that brings it back."""
+    lossless = {"lossless": True} if form == "WEBP" else {}
+    return encode(np.ascontiguousarray(stored(image, tag)), form, exif=exif(tag, big), **lossless)
+
+
+def scans(count, side=64):
+    """A progressive JPEG whose first scan holds all there is, and whose others add nothing."""
+    head = encode(Image.new("L", (side, side)), "JPEG", progressive=True).partition(b"\xff\xda")[0]
+
+    def table(kind, symbol):
+        return b"\xff\xc4" + struct.pack(">H", 20) + kind + bytes([1] + [0] * 15) + symbol
+
+    def scan(first, last, bits):
+        packed = int(bits + "1" * (-len(bits) % 8), 2).to_bytes(-(-len(bits) // 8))
+        return b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1, 0, first, last, 0) + packed.replace(b"\xff", b"\xff\0")
+
+    blocks = (side // 8) ** 2
+    runs = ("0" + "1" * 14) * -(-blocks // 32767)
+    first = table(b"\x00", b"\x00") + scan(0, 0, "0" * blocks) + table(b"\x10", b"\xe0")
+    return head + first + scan(1, 63, runs) * (count - 1) + b"\xff\xd9"
+
+
+def texts(count, name=b"zTXt"):
+    """A PNG with compressed texts before its pixels."""
+    content = b"key\0\0" + (b"\0\0\0" if name == b"iTXt" else b"") + zlib.compress(bytes(1000))
+    chunk = struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    sound = encode(picture(8, 8), "PNG")
+    return sound[:33] + chunk * count + sound[33:]
