@@ -32,6 +32,18 @@ def chief() -> str:
     return f"{os.environ[ADDRESS]}:{os.environ[PORT]}"
 
 
+def require_address():
+    """Raises `UserError` unless the chief can listen where its workers look for it."""
+    try:
+        family, *_, address = socket.getaddrinfo(os.environ[ADDRESS], int(os.environ[PORT]), type=socket.SOCK_STREAM)[0]
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno)
+        raise UserError(
+            f"{ADDRESS}, {PORT}: expected an address of this machine, and a free port. Received: {chief()} ({why})"
+        ) from None
+
+
 def await_chief(results) -> bool:
     """Whether there is a search to take part in: True once the chief listens, False once the file `results` is there.
 

@@ -40,6 +40,7 @@ def run(config, dimensions, directory, role):
             number = number_of(oracle.trials[name])
             outcome(config, *values_of(oracle.trials[name], config, dimensions), directory.trial(number))
     if role == "chief":
+        cluster.require_address()
         print(f"Handing out trials at {cluster.chief()}", flush=True)
     warnings.filterwarnings("ignore", module="sklearn")  # of the Bayesian oracle's fit to few trials
     search = Search(oracle, config, dimensions, directory)
@@ -61,12 +62,18 @@ def run(config, dimensions, directory, role):
         print(f"The chief has no more trials; it leaves the results in {directory.path}")
         return
     trials = results.collect(oracle, config, dimensions, directory)
+    if lacking := {number_of(oracle.trials[name]) for name in oracle.end_order} - {trial["number"] for trial in trials}:
+        raise RunError(
+            f"{directory.path}: expected what the trials that are over have left. Received: nothing of "
+            f"{', '.join(map(str, sorted(lacking)))}, which no worker of this search can have ended; the same command "
+            "trains them"
+        )
     failed = sum(trial["failed"] is not None for trial in trials)
     if failed == len(trials):
         print(f"\n{results.table(trials)}")
         raise RunError(f"none of {len(trials)} trials completed; the first failed: {trials[0]['failed']}")
-    winner = number_of(oracle.get_best_trials(1)[0])
-    best = next(trial for trial in trials if trial["number"] == winner)
+    completed = (trial for trial in trials if trial["failed"] is None)
+    best = max(completed, key=lambda trial: trial["measures"][config.tune.objective])  # not as the chief was told
     results.write(trials, best, config, dimensions, directory)
     print(f"\n{results.table(trials, best)}\n{len(trials)} trials, {failed} of which failed")
     print(f"Written: {directory.results}, {directory.table.name} and {directory.best.name} there")

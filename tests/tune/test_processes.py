@@ -62,6 +62,18 @@ def test_roles_are_keras_tuners(monkeypatch):
     assert cluster.role() == "worker"
 
 
+def test_an_address_where_the_chief_cannot_listen_is_refused(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for address, why in (("127.0.0.1", "Address already in use"), ("192.0.2.1", "Cannot assign requested address")):
+            monkeypatch.setenv("KERASTUNER_ORACLE_IP", address)
+            monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(port := taken.getsockname()[1]))
+            with pytest.raises(UserError) as caught:
+                cluster.require_address()
+            assert str(caught.value).endswith(f"and a free port. Received: {address}:{port} ({why})")
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    cluster.require_address()
+
+
 def test_a_worker_waits_for_the_chief_unless_the_search_is_over(monkeypatch, tmp_path):
     results = tmp_path / "tuning.json"
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")

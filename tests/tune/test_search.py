@@ -320,3 +320,32 @@ def test_an_unfinished_search_has_no_best_trial(searching, worked_out):
     directory.results.unlink()
     with pytest.raises(UserError, match="Received: it is not finished"):
         best_trial(directory.path)
+
+
+def test_a_trial_that_the_chief_was_only_told_of_is_trained_by_the_next_command(searching, worked_out, monkeypatch):
+    def search_and_lose(self):
+        everything(self)
+        (self.files.trial(2) / trial.OUTCOME).unlink()
+
+    everything = search.Search.search
+    with monkeypatch.context() as patch, pytest.raises(RunError, match=r"Received: nothing of 2, which no worker of"):
+        patch.setattr(search.Search, "search", search_and_lose)
+        searching(trials=3, oracle="random")
+    found = json.loads(searching(trials=3, oracle="random").results.read_text())
+    assert [one["number"] for one in found["trials"]] == [1, 2, 3]
+    assert worked_out == ["trial-01", "trial-02", "trial-03", "trial-02"]
+
+
+def test_the_best_is_the_one_that_left_the_best_whatever_the_chief_was_told(searching, worked_out, monkeypatch):
+    def search_and_lie(self):
+        everything(self)
+        for told in self.oracle.trials.values():
+            told.score = -(told.score or 0)
+
+    everything = search.Search.search
+    monkeypatch.setattr(search.Search, "search", search_and_lie)
+    found = json.loads(searching(trials=4, oracle="random").results.read_text())
+    completed = [one for one in found["trials"] if one["failed"] is None]
+    assert len(completed) > 1
+    best = max(completed, key=lambda one: one["measures"]["balanced_accuracy"])
+    assert found["best"] == best["number"]
