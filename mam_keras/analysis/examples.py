@@ -8,10 +8,11 @@ import numpy as np
 from mam_keras.analysis.result import Result
 
 NEEDS = {"images", "maps"}
-VERSION = 2
+VERSION = 3
 TOP = 3  # channels per image and target, as in 1904.13078, figure 3
 PAIRS = 3  # of the configuration's pairs, beside the identity and a = 0
 PAIRED = "contributions"  # the map that a pair (a, b) changes
+DEPTH = "depth."  # how the names of Grad-CAM at each stage begin, of a network with several
 LEVELS = 31  # of a map, each way, and of a mask: steps that an eye just tells apart
 BATCH = 12  # images at a time
 
@@ -38,13 +39,14 @@ def look(run, pictures):
     """What a network sees in prepared images, uint8 (N, S, S, 3), as it was trained and under V pairs (a, b).
 
     V is 1 where there are no masks. Contributions are mapped under every pair, all other maps as trained: V' is V or 1.
-    K' is K, or 1 where a map serves all targets.
+    K' is K, or 1 where a map serves all targets. Behind the network's maps comes Grad-CAM at each of its stages, from
+    low to high, as `DEPTH`STAGE, all on the grid of the features.
 
     Returns:
         `Result` with the values `attributes` (the targets' K names), `exclusive`, `heads` (their names, the first one
         answers), `pairs` (V of [a, b], the identity first; empty without masks), `maps` ({NAME: {"title", "note",
-        "signed"}} of `Network.maps`), `pooled` ([share, sharpness] of `pooling.PooledLogits`, by which contributions
-        make the logit; None where they are not exact) and the arrays
+        "signed"}} of `Network.maps` and of the stages), `pooled` ([share, sharpness] of `pooling.PooledLogits`, by
+        which contributions make the logit; None where they are not exact) and the arrays
 
             images         uint8 (N, S, S, 3)
             map.NAME       int8 (N, K', V', H, W)  in 1/31 of
@@ -70,7 +72,7 @@ def look(run, pictures):
         "exclusive": run.targets.exclusive,
         "heads": [head.name for head in network.heads],
         "pairs": [list(map(float, pair)) for pair in pairs],
-        "maps": network.described,
+        "maps": network.described | _stages(network),
         "pooled": [own.pooling.share, own.pooling.sharpness] if own else None,
     }
     see = _seeing(network, pairs)
@@ -81,7 +83,7 @@ def look(run, pictures):
     arrays["answers"] = np.moveaxis(network.answers(logits), 1, 2)
     for head in network.heads[1:]:
         arrays[f"head.{head.name}"] = np.asarray(network.probabilities(seen.pop(f"head.{head.name}")))
-    for name in network.maps:
+    for name in values["maps"]:
         shown = seen.pop(f"map.{name}")
         arrays[f"scale.{name}"] = np.abs(shown).max(axis=(3, 4))
         arrays[f"map.{name}"] = np.rint(LEVELS * _over(shown, arrays[f"scale.{name}"])).astype(np.int8)
@@ -90,6 +92,15 @@ def look(run, pictures):
         arrays["highest"] = drawn.max(axis=(3, 4))
         arrays["masks"] = np.rint(LEVELS * _over(drawn, arrays["highest"])).astype(np.uint8)
     return Result(values, arrays | seen)
+
+
+def _stages(network):
+    """{`DEPTH`STAGE: what its Grad-CAM is}; none where a network has a single stage."""
+    from mam_keras.model.maps import GRAD_CAM_NOTE
+
+    told = {"note": f"{GRAD_CAM_NOTE} Brought to the positions of the last stage.", "signed": False}
+    named = {f"{DEPTH}{stage.name}": {"title": f"Grad-CAM at {stage.name}"} | told for stage in network.stages}
+    return named if len(named) > 1 else {}
 
 
 def shown_pairs(pairs, identity):
@@ -128,6 +139,8 @@ def _seeing(network, pairs):
     """A function: uint8 (n, S, S, 3) -> the arrays of `look`; logits (n, V, K), and maps and masks as they are."""
     import tensorflow as tf
 
+    from mam_keras.model.maps import by_depth, on_grid
+
     contributions, masks = network.contributions, network.masks
     others, targets = [head.name for head in network.heads[1:]], range(len(network.targets.names))
     asked = network.computing("features", *others, *([] if masks else [network.main_head]))
@@ -135,6 +148,12 @@ def _seeing(network, pairs):
     trained = {
         name: tf.function(one.show, reduce_retracing=True) for name, one in network.maps.items() if name != paired
     }
+
+    names, deep = list(_stages(network)), by_depth(network)
+
+    @tf.function(reduce_retracing=True)
+    def at_stages(images, k):
+        return tf.stack([on_grid(one, network.grid) for one in deep(images, k)[1]])
 
     def see(pictures):
         images = tf.constant(pictures, tf.float32) / 255.0
@@ -148,6 +167,9 @@ def _seeing(network, pairs):
         if paired:
             shown[paired] = np.stack([masks.explain(features, a, b)[0].numpy() for a, b in pairs], axis=-1)
         found |= {f"map.{name}": np.moveaxis(one, (1, 2), (3, 4)) for name, one in shown.items()}
+        if names:
+            cams = np.stack([at_stages(images, tf.constant(k)).numpy() for k in targets], axis=2)  # (D, n, K, H, W)
+            found |= {f"map.{name}": one[:, :, None] for name, one in zip(names, cams, strict=True)}
         if contributions:
             importance = contributions.importances(features).numpy()
             channels = np.argsort(-importance, axis=-1, kind="stable")[..., :TOP]

@@ -144,6 +144,7 @@ class Explorer:
         exclusive: whether exactly one of them holds.
         heads: their titles, the one that answers first.
         maps: the system's own first.
+        depths: places of the stages' maps, from low to high, which are the last ones; none where there are no stages.
         pairs: V names of pairs (a, b), the identity first; none where there are no masks.
         grid: (H, W) of masks.
         groups: pairs of (title, looks), none of them empty.
@@ -154,6 +155,7 @@ class Explorer:
     exclusive: bool
     heads: tuple[str, ...]
     maps: tuple[ShownMap, ...]
+    depths: tuple[int, ...]
     pairs: tuple[str, ...]
     grid: tuple[int, int]
     groups: tuple[tuple[str, tuple[Look, ...]], ...]

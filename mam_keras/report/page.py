@@ -156,4 +156,7 @@ def _explorer_data(explorer: blocks.Explorer) -> dict:
         for look in group
     ]
     maps = [vars(one) for one in explorer.maps]
-    return {name: getattr(explorer, name) for name in ("exclusive", "heads", "grid")} | {"maps": maps, "looks": looks}
+    return {name: getattr(explorer, name) for name in ("exclusive", "heads", "grid", "depths")} | {
+        "maps": maps,
+        "looks": looks,
+    }

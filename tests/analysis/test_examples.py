@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mam_keras.analysis import examples
 from mam_keras.analysis.needs import lacking
+from mam_keras.model.maps import by_depth, on_grid
 from tests.analysis import untrained
 from tests.model import equations
 
@@ -98,7 +100,14 @@ def test_every_map_of_every_system_is_shown_as_it_is(model, exclusive, monkeypat
     run = untrained.run(NAMES, exclusive=exclusive, **model)
     network, pictures = run.network, run.images("test").images[:7]
     found, images = examples.look(run, pictures), pictures / np.float32(255)
-    assert list(found.values["maps"]) == list(network.maps)
+    stages = [f"depth.{stage.name}" for stage in network.stages] if len(network.stages) > 1 else []
+    assert bool(stages) == (model != {"perception": "stage"})
+    assert list(found.values["maps"]) == [*network.maps, *stages]
+    for k in range(3 if stages else 0):
+        for name, cam in zip(stages, by_depth(network)(tf.constant(images), k)[1], strict=True):
+            shown, half = drawn(found.arrays, name)
+            expected = on_grid(cam, network.grid).numpy()
+            assert (np.abs(shown[:, k] - expected) <= half[:, k] + 1e-4 * expected.max()).all()
     for name, one in network.maps.items():
         assert found.values["maps"][name] == {"title": one.title, "note": one.note, "signed": one.signed}
         expected = np.asarray(one.show(images)).transpose(0, 3, 1, 2)

@@ -54,6 +54,10 @@ def test_every_look_holds_what_the_analysis_found(model, channels):
     assert len(block.pairs) == len(found.values["pairs"])
     assert block.pairs[:1] in (("(1, 1) identity",), ())
     assert [one.title.lower() for one in block.maps] == [one["title"].lower() for one in found.values["maps"].values()]
+    deep = [name.startswith("depth.") for name in found.values["maps"]]
+    assert block.depths == tuple(np.flatnonzero(deep))
+    assert sum(deep) == (0 if model == {"perception": "stage"} else 2)  # its trunk has a single stage
+    assert not any(deep) or block.maps[-1].title == "Grad-CAM at features"
     ((_, looks),) = block.groups
     assert [look.title for look in looks] == found.arrays["ids"].tolist()
     for row, look in enumerate(looks):
@@ -101,7 +105,7 @@ def test_with_nothing_to_explore_it_says_why():
 
 def test_a_page_holds_no_more_than_it_can_bear(monkeypatch, photographs):
     found = found_by()
-    drawn = ("map.contributions", "map.grad_cam", "masks")
+    drawn = [*(f"map.{name}" for name in found.values["maps"]), "masks"]
     monkeypatch.setattr(explorer, "MOST", 2 * 3 * sum(found.arrays[name][0].nbytes for name in drawn))
     looks = [looks for _, looks in of(section(examples=found, photographs=photographs), Explorer)[0].groups]
     assert [len(group) for group in looks] == [3, 2]

@@ -4,6 +4,7 @@ import zlib
 
 import numpy as np
 
+from mam_keras.analysis.examples import DEPTH
 from mam_keras.data import some
 from mam_keras.report import figures, wording
 from mam_keras.report.blocks import Explorer, Look, Missing, Paragraph, Section, ShownMap
@@ -81,6 +82,7 @@ def _explorer(found):
         values["exclusive"],
         tuple(wording.begun(wording.head(head, values["exclusive"])) for head in values["heads"]),
         tuple(ShownMap(wording.begun(one["title"]), one["note"], one["signed"], size) for one, size in maps),
+        tuple(place for place, name in enumerate(values["maps"]) if name.startswith(DEPTH)),
         tuple(_named(pair, values["pairs"][0]) for pair in values["pairs"]),
         arrays["masks"].shape[-2:] if "masks" in arrays else (1, 1),
         tuple((titles[name], tuple(_looks(result, most))) for name, result in found.items()),

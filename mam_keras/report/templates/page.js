@@ -62,7 +62,7 @@ class Explorer {
     this.find = (selector) => place.querySelector(selector);
     this.all = (selector) => [...place.querySelectorAll(selector)];
     const data = JSON.parse(this.find("script").textContent);
-    Object.assign(this, data); // exclusive, heads, grid, maps, looks
+    Object.assign(this, data); // exclusive, heads, grid, depths, maps, looks
     this.pictures = this.all(".images img");
     this.pairs = this.all(".pairs span").map((span) => span.textContent);
     this.targets = this.all("[name=target] option").map((option) => option.textContent);
@@ -98,11 +98,15 @@ class Explorer {
     const image = this.chosen("image");
     const [bytes] = await Promise.all([this.unpack(image), this.pictures[image].decode()]);
     if (image !== this.chosen("image")) return; // another was chosen meanwhile, and draws itself
-    const [target, pair, place] = ["target", "pair", "map"].map((name) => this.chosen(name));
+    const [target, pair, chosen] = ["target", "pair", "map"].map((name) => this.chosen(name));
+    const deep = chosen === this.depths[0];
+    const place = deep ? this.depths[this.chosen("depth")] : chosen;
     const look = this.looks[image];
     const picture = this.pictures[image];
 
     const map = this.maps[place];
+    this.all(".depth").forEach((control) => (control.hidden = !deep));
+    this.find("[name=depth]")?.setAttribute("aria-valuetext", this.maps[this.depths[this.chosen("depth")]].title);
     const [targets, variants, ...size] = map.size;
     const positions = size[0] * size[1];
     const paired = variants > 1; // else the map is that of training, whatever the pair
