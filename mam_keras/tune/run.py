@@ -43,12 +43,12 @@ def run(config, dimensions, directory, role):
         cluster.require_address()
         print(f"Handing out trials at {cluster.chief()}", flush=True)
     warnings.filterwarnings("ignore", module="sklearn")  # of the Bayesian oracle's fit to few trials
-    search = Search(oracle, config, dimensions, directory)
-    if role == "worker":
+    if role == "worker":  # before it leaves anything in the directory, which the chief may not have opened yet
         print(f"Waiting for the chief at {cluster.chief()}", flush=True)
         if not cluster.await_chief(directory.results):
             print(f"{_FINISHED}: {directory.path}")
             return
+    search = Search(oracle, config, dimensions, directory)
     try:
         search.search()
     except FatalError as error:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from types import SimpleNamespace
 
 import grpc
@@ -19,9 +20,12 @@ def test_a_chief_and_two_workers_finish_one_search(start, ended, tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     there = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(port)}
-    chief, *workers = (
-        start(tmp_path, 2, there | {"KERASTUNER_TUNER_ID": name}) for name in ("chief", "worker1", "worker2")
-    )
+    first = start(tmp_path, 2, there | {"KERASTUNER_TUNER_ID": "worker1"})
+    assert first.stdout.readline() == f"Waiting for the chief at 127.0.0.1:{port}\n"
+    time.sleep(1)
+    assert not directory.path.exists()  # which the chief could not open otherwise
+    chief, second = (start(tmp_path, 2, there | {"KERASTUNER_TUNER_ID": name}) for name in ("chief", "worker2"))
+    workers = (first, second)
     (*codes, code), (*outputs, chiefs) = zip(*map(ended, (*workers, chief)), strict=True)
     assert (*codes, code) == (0, 0, 0)
     run = [line.split(":")[0] for output in outputs for line in output.splitlines() if ": loss.lambda" in line]
