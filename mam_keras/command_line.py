@@ -152,10 +152,11 @@ def _open_streams():
             how = {"encoding": "utf-8"}
             if stream:
                 stream.flush()
-                how = {kept: getattr(stream, kept) for kept in ("encoding", "line_buffering", "write_through")}
+                how = {kept: getattr(stream, kept) for kept in ("encoding", "write_through")}
             buffered = io.BufferedWriter(_Output(number, "w", closefd=False))
             errors = "replace" if name == "stdout" else "backslashreplace"  # "?" keeps the width of tables
-            setattr(sys, name, io.TextIOWrapper(buffered, errors=errors, **how))
+            # By line, so that a log in a file shows what there is so far
+            setattr(sys, name, io.TextIOWrapper(buffered, errors=errors, line_buffering=True, **how))
 
 
 @contextlib.contextmanager

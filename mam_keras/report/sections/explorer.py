@@ -60,9 +60,9 @@ def _paragraphs(found, target):
         )
     if "photographs" in found:
         texts.append(
-            "Your photographs are prepared as all images are: the centre square is taken and made small, and "
-            "orientation tags are not followed. The answers mean something only where a photograph is like the images "
-            "that the network was trained on."
+            "Your photographs are prepared as all images are: turned as their orientation tags say, made square and "
+            "small. The answers mean something only where a photograph is like the images that the network was trained "
+            "on."
         )
         left_out = [f"{name} ({why})" for name, why in found["photographs"].values["left_out"]]
         if left_out:
