@@ -4,7 +4,6 @@
 holds; images of one unit (one person) are added up before, since a resample holds all of them or none.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -66,7 +65,9 @@ class Scoring:
         return sum(ratio(there, np.broadcast_to(of, hits.shape)) for there, of in recalls) / 2
 
     def _ranked(self, probabilities):
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        import joblib
+
+        with ThreadPoolExecutor(joblib.cpu_count()) as threads:
             found = threads.map(self._ranked_one, range(len(self._known.T)), np.moveaxis(probabilities, 2, 0))
             return np.stack(list(found), axis=2)
 

@@ -3,7 +3,6 @@
 Functions of tensors, for use in a graph. Knows features and heads; no system, no image size, no labels.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -105,13 +104,14 @@ class Masks:
         every n it meets. On a CPU it works on as many parts of the n images at once as there are cores, since XLA uses
         one for each. Otherwise a pair costs what `logits` does.
         """
+        import joblib
         import tensorflow as tf
 
         if self.pooling is None:
             values = tf.constant(pairs, tf.float32)
             return lambda features: tf.map_fn(lambda pair: self.logits(features, *tf.unstack(pair)), values, 1)
 
-        parts = 1 if tf.config.list_physical_devices("GPU") else len(os.sched_getaffinity(0))
+        parts = 1 if tf.config.list_physical_devices("GPU") else joblib.cpu_count()
 
         @tf.function(jit_compile=True)
         def of_part(features):

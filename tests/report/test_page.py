@@ -1,10 +1,13 @@
 """The page as a whole: made of made-up blocks, and of every kind of run."""
 
 import dataclasses
+import html
 import json
+import re
 import shutil
 from types import SimpleNamespace
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -66,6 +69,17 @@ def test_every_text_is_escaped(made_up):
     assert [one[1]["alt"] for one in found.all("img")] == [EVIL, EVIL]
     assert EVIL in found.all("table")[0][2].replace("\u200b", "")
     assert not any("49" in element[2] for element in found.all("h2"))
+
+
+def test_texts_in_a_drawing_stay_as_they_are_whatever_the_user_draws_with():
+    """A colour that stands for the page's, mathematics, what looks like a reference; and a user's own style."""
+    texts = ["#010203", "$x_{1}$", 'url(#a) id="b" href="#c"', "_under", "100 %", "1.23456"]
+    with matplotlib.rc_context({"text.usetex": True, "svg.fonttype": "path", "axes.facecolor": "red"}):
+        canvas, axes = figures.canvas(3, 2)
+        axes.set_yticks(range(len(texts)), labels=texts, parse_math=False)
+        drawing = figures.svg(canvas, "drawing")
+    assert [html.unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", drawing)[-len(texts) :]] == texts
+    assert "currentColor" in drawing and "#ff0000" not in drawing
 
 
 def test_undefined_is_said_and_estimates_have_their_interval(made_up):

@@ -5,11 +5,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from mam_keras import config
+from mam_keras import config, systems
+from mam_keras.errors import UserError
 from mam_keras.export.run import run as export
 from mam_keras.fit.run import run as fit
 from mam_keras.report.run import run as report
@@ -63,6 +65,18 @@ def test_it_is_exported_with_its_map(sixth, tmp_path):
     answer = served["explain"](image=tf.zeros((2, 32, 32, 3), tf.uint8))
     assert answer["energy"].shape == (2, 1, 8, 8) and answer["twin"].shape == (2, 5)
     assert np.isfinite(answer["probabilities"]).all()
+
+
+@pytest.mark.parametrize("name, value", [("image_data_format", "channels_first"), ("floatx", "float16")])
+def test_a_network_is_not_built_in_another_order_or_type(name, value):
+    """Where the package is a library, and Keras set by whoever uses it."""
+    before = getattr(keras.config, name)()
+    getattr(keras.config, f"set_{name}")(value)
+    try:
+        with pytest.raises(UserError, match=rf"^keras.json: expected .* Received: .*{value}"):
+            systems.build(config.check({"name": "x", "data": {"source": "synthetic_faces"}}, "x"), None)
+    finally:
+        getattr(keras.config, f"set_{name}")(before)
 
 
 def test_only_model_and_systems_name_layers():
