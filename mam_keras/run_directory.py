@@ -4,14 +4,13 @@ Knows nothing of what is in them; imports neither TensorFlow nor Keras.
 """
 
 import contextlib
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 from mam_keras import config as configuration
+from mam_keras import records
 from mam_keras.errors import UserError
-from mam_keras.files import held, marked, read_json, remove_partial, write_mark
+from mam_keras.files import held, marked, remove_partial, write_mark
 from mam_keras.settings import difference
 
 _CHECKPOINTS = ("checkpoints/*.npz",)
@@ -45,9 +44,8 @@ class RunDirectory:
 
         None where the run does not say, or there is no such folder any more.
         """
-        found = read_json(self.environment, "the environment of a run", dict[str, Any]) or {}
-        folder = found.get("directory")
-        return Path(folder) if isinstance(folder, str) and Path(folder).is_dir() else None
+        folder = (records.environment(self) or {}).get("directory")
+        return Path(folder) if folder and Path(folder).is_dir() else None
 
     @property
     def finished(self):
@@ -72,7 +70,7 @@ class RunDirectory:
 
     def _is_run(self):
         """Whether `open` made it one; earlier versions left no mark but the environment."""
-        return self.config.exists() and (marked(self.config) or _names_us(self.environment))
+        return self.config.exists() and (marked(self.config) or _names_us(self))
 
     def _make_ready(self, config, overwrite):
         if self.config.exists():
@@ -161,8 +159,9 @@ def located(config, *folders):
     return config.model_copy(update=sections)
 
 
-def _names_us(environment):
+def _names_us(run):
     try:
-        return "mam_keras" in json.loads(environment.read_text(encoding="utf-8"))["versions"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = records.environment(run)
+    except UserError:
         return False
+    return found is not None and "mam_keras" in found["versions"]

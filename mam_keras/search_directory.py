@@ -1,13 +1,57 @@
 """The directory of a search: which files there are, and who may work in it. Knows nothing of what is in them."""
 
-import json
 from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
 
 from mam_keras import config as configuration
 from mam_keras.errors import UserError
-from mam_keras.files import held, marked, write_mark
+from mam_keras.files import held, marked, read_json, write_mark
 from mam_keras.run_directory import carried_over
 from mam_keras.settings import difference
+
+_MORE = pydantic.ConfigDict(extra="allow")  # of other versions
+
+
+class _Range(TypedDict):
+    low: int | float
+    high: int | float
+    scale: Literal["log", "linear"]
+
+
+class _Trial(TypedDict):
+    __pydantic_config__ = _MORE
+    number: int
+    values: dict[str, int | float]
+    epochs: int
+    failed: str | None
+    measures: dict[str, int | float | None]
+    intervals: dict[str, Annotated[list[int | float], Field(min_length=2, max_length=2)]]
+
+
+class Found(TypedDict):
+    """Of tuning.json."""
+
+    __pydantic_config__ = _MORE
+    objective: str
+    oracle: str
+    space: dict[str, _Range]
+    best: int
+    trials: list[_Trial]
+
+
+def _complete(found):
+    done = [trial for trial in found["trials"] if trial["failed"] is None]
+    if found["best"] not in [trial["number"] for trial in done]:
+        raise ValueError(f"no trial {found['best']} among those that completed")
+    if any(trial["measures"].keys() != done[0]["measures"].keys() for trial in done):
+        raise ValueError("other measures of some trials than of others")
+    if any(not found["space"].keys() <= trial["values"].keys() for trial in found["trials"]):
+        raise ValueError("trials of another space")
+    return found
 
 
 class SearchDirectory:
@@ -35,6 +79,10 @@ class SearchDirectory:
     def trial(self, number):
         """The run directory of the trial of this number, from 1."""
         return self.path / f"trial-{number:02d}"
+
+    def found(self) -> Found | None:
+        """What a finished search found; None without a tuning.json. Raises `UserError` for a damaged one."""
+        return read_json(self.results, "the results of a finished search", Annotated[Found, AfterValidator(_complete)])
 
     def open(self, config):
         """Holds the directory (`held`) for a search: new, carried on, or with another number of trials than before.
@@ -80,13 +128,12 @@ def best_trial(path) -> Path:
     search = SearchDirectory(path)
     if not search.config.exists():
         return search.path
-    try:
-        found = json.loads(search.results.read_text(encoding="utf-8"))
-        return search.trial(found["best"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = "it is not finished" if isinstance(error, FileNotFoundError) else f"{search.results.name} is damaged"
-        raise UserError(f"{path}: expected a finished search, or one of its trials. Received: {reason}") from None
+    found = search.found()
+    if found is None:
+        raise UserError(f"{path}: expected a finished search, or one of its trials. Received: it is not finished")
+    return search.trial(found["best"])
 
 
 def _any_trials(config):
-    return config.model_copy(update={"tune": config.tune.model_copy(update={"trials": None})})
+    tune = config.tune or configuration.Tune()
+    return config.model_copy(update={"tune": tune.model_copy(update={"trials": None})})

@@ -259,13 +259,14 @@ def _known_keys(annotation: Any, location: list[str], values: Any, beside: Any) 
 
 def difference(there, here):
     """The first dotted key in which two configurations differ, and both values."""
-    there, here = (_flat(c.model_dump(mode="json", by_alias=True)) for c in (there, here))
+    there, here = (flat(c.model_dump(mode="json", by_alias=True)) for c in (there, here))
     key = next(k for k in {**there, **here} if there.get(k) != here.get(k))
     return key, there.get(key), here.get(key)
 
 
-def _flat(values, prefix=""):
-    flat = {}
+def flat(values, prefix=""):
+    """{dotted key: value} of plain values."""
+    found = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found

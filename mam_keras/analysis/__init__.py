@@ -71,7 +71,7 @@ def compute_missing(run, first=None, photographs=None, names=ANALYSES, split=Non
 
     Returns:
         {name: `Result`}, {name: why it is missing}. Without the model (still training, or removed) whatever was
-        computed before is taken as it is.
+        computed of this run before is taken as it is.
     """
     split = split or run.config.analysis.split
     found = {}
@@ -80,7 +80,7 @@ def compute_missing(run, first=None, photographs=None, names=ANALYSES, split=Non
         found["photographs"] = _photographs(run, photographs, split, trained)
     for position, name in enumerate(names, 1):
         about = getattr(module(name), "SPLIT", split)
-        wanted, kept = key(run, name, about) if trained else None, f"{name}.{about}"
+        wanted, kept = key(run, name, about) if trained else _known(run), f"{name}.{about}"
         found[name] = result.read(run.folder, kept, wanted)
         if found[name] is None and trained:
             start = time.time()
@@ -89,10 +89,22 @@ def compute_missing(run, first=None, photographs=None, names=ANALYSES, split=Non
             print(f"analysis {position}/{len(names)}: {name}, {time.time() - start:.0f} s", flush=True)
     if first is not None:
         found["comparison"] = _comparison(first, run, split)
-    state = "finished, but its model is gone" if run.directory.finished else "not finished"
     results = {name: one for name, one in found.items() if one and not one.unavailable}
-    missing = {name: one.unavailable if one else f"the run is {state}" for name, one in found.items()}
+    missing = {name: one.unavailable if one else _lost(run, name, split) for name, one in found.items()}
     return results, {name: reason for name, reason in missing.items() if name not in results}
+
+
+def _known(run):
+    """What a result of the run was computed from, as far as that is still there."""
+    found = {name: digest(getattr(run.directory, name)) for name in ("model", "predictions")}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _lost(run, name, split):
+    """Why a run without its model has no result."""
+    state = "finished, but its model is gone" if run.directory.finished else "not finished"
+    file = run.directory.path / "analysis" / f"{name}.{getattr(module(name), 'SPLIT', split)}.json"
+    return f"the run is {state}" + (f", and {file} is damaged, or of another run" if file.exists() else "")
 
 
 def result_of(run, name, split):
@@ -128,7 +140,7 @@ def _photographs(run, folder, split, trained):
     """Kept in a file for every folder, by what is in it."""
     name = f"photographs-{folder.digest}"
     if not trained:
-        return result.read(run.folder, name)
+        return result.read(run.folder, name, _known(run))
     return _kept(run, name, key(run, "photographs", split), "photographs", split, folder)
 
 

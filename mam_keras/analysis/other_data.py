@@ -15,8 +15,8 @@ from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.errors import UserError
 from mam_keras.files import digest
 from mam_keras.predictions import Predictions
+from mam_keras.records import PREPARED
 
-_AS_TRAINED = ("image_size", "fit")  # settings of how an image is prepared, which the network is used to
 _EVALUATED = ("validation", "test")
 
 
@@ -58,14 +58,8 @@ class OtherData(TrainedRun):
         self._own = TrainedRun(path)
         own = self._own.config.data
         section = own.model_dump(mode="json") if file is None else _section(file)
-        section |= {key: getattr(own, key) for key in _AS_TRAINED} | {"train_on_validation": False}
+        section |= {key: getattr(own, key) for key in PREPARED} | {"train_on_validation": False}
         super().__init__(path, overrides, section)
-        for key in _AS_TRAINED:
-            if getattr(self.config.data, key) != getattr(own, key):
-                raise UserError(
-                    f"--set data.{key}: expected {getattr(own, key)!r}, as the model was trained. "
-                    f"Received: {getattr(self.config.data, key)!r}"
-                )
         self._where = file or "--set data"
         self.name = Path(file).stem if file else self.config.data.source
 

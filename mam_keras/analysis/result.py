@@ -4,18 +4,17 @@ An analysis NAME leaves `NAME.json` (plain values, and what they were computed f
 `NAME.npz`. The JSON is written last: without it, or where the two do not belong together, there is no result.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import Any
 
 import numpy as np
 from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 from mam_keras.errors import UserError
-from mam_keras.files import read_arrays, read_json, replacing, write_json
+from mam_keras.files import read_arrays, read_json, replacing, write_record
 
 
 class Unavailable(Exception):  # noqa: N818 (an answer, not a failure)
@@ -45,7 +44,6 @@ class _Kept(TypedDict):
     key: dict[str, Any]
     arrays: list[str]
     values: dict[str, Any]
-    digest: NotRequired[str]  # of the three above; earlier versions left none
 
 
 def write(folder: Path, name: str, key: dict, result: Result) -> None:
@@ -54,21 +52,18 @@ def write(folder: Path, name: str, key: dict, result: Result) -> None:
     if result.arrays:
         with replacing(folder / f"{name}.npz") as beside, beside.open("wb") as file:
             np.savez_compressed(file, **result.arrays, **{_KEY: np.array(text)})
-    kept = {"key": key, "arrays": sorted(result.arrays), "values": result.values}
-    write_json(folder / f"{name}.json", kept | {"digest": _digest(kept)})
+    write_record(folder / f"{name}.json", {"key": key, "arrays": sorted(result.arrays), "values": result.values})
 
 
-def read(folder: Path, name: str, key: dict | None = None) -> Result | None:
+def read(folder: Path, name: str, key: dict) -> Result | None:
     """A kept result; None where there is none, where it is damaged, or where it was computed from something else.
 
     Args:
-        key: what it must have been computed from; None takes whatever there is.
+        key: what it must have been computed from, as far as that is known.
     """
     try:
         kept = read_json(folder / f"{name}.json", "a result", _Kept)
-        if kept is None or kept.pop("digest", None) not in (None, _digest(kept)):
-            return None
-        if key is not None and kept["key"] != json.loads(json.dumps(key)):
+        if kept is None or kept["key"] != kept["key"] | json.loads(json.dumps(key)):
             return None
         arrays = {}
         if kept["arrays"]:
@@ -79,10 +74,6 @@ def read(folder: Path, name: str, key: dict | None = None) -> Result | None:
         return Result(kept["values"], arrays)
     except UserError:
         return None
-
-
-def _digest(kept):
-    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16]
 
 
 _KEY = "computed_from"  # the key inside the npz

@@ -5,13 +5,12 @@ Everything is read when it is first asked for, so that an analysis of prediction
 
 import dataclasses
 import functools
-import json
 import shutil
 import tempfile
 import weakref
 from pathlib import Path
 
-from mam_keras import command_line, data, predictions, trained_on
+from mam_keras import command_line, data, predictions, records, trained_on
 from mam_keras import config as configuration
 from mam_keras.data.source import Targets
 from mam_keras.errors import UserError
@@ -42,11 +41,18 @@ class TrainedRun:
                     f"Received: {override.split('=')[0]}"
                 )
         own = configuration.load(self.directory.config)
+        records.require_whole(self.directory, own)
         own = located(own, self.directory.trained_in, Path.cwd())
         values, where = own.model_dump(mode="json", by_alias=True), str(self.directory.config)
         if section is not None:
             values["data"] = section
         self.trained_with, self.config = own, configuration.changed(values, where, list(overrides))
+        for key in records.PREPARED:
+            if getattr(self.config.data, key) != getattr(own.data, key):
+                raise UserError(
+                    f"--set data.{key}: expected {getattr(own.data, key)!r}, as {self.directory.model} was trained. "
+                    f"Received: {getattr(self.config.data, key)!r}"
+                )
         self._images, self._predictions = {}, {}
 
     @functools.cached_property
@@ -84,7 +90,7 @@ class TrainedRun:
 
         Runs of earlier versions left the names in evaluation.json alone, or nowhere.
         """
-        return predictions.targets(self.directory.predictions) or _evaluated(self.directory.evaluation)
+        return predictions.targets(self.directory.predictions) or _evaluated(records.evaluation(self.directory))
 
     @property
     def targets(self):
@@ -186,14 +192,8 @@ class TrainedRun:
             ) from error
 
 
-def _evaluated(path):
-    """The targets of an earlier version's evaluation.json; None where it names none."""
-    try:
-        splits = json.loads(path.read_text(encoding="utf-8"))["splits"]
-        return Targets(tuple(next(iter(next(iter(splits.values()))["heads"].values()))["per_attribute"]))
-    except FileNotFoundError:
-        return None
-    except StopIteration:  # there was nothing to evaluate on
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: expected the evaluation of a finished run. Received: {error!r}") from None
+def _evaluated(evaluation):
+    """The targets of an earlier version's evaluation; None where it names none, as with nothing to evaluate on."""
+    heads = next(iter((evaluation or {"splits": {}})["splits"].values()), {"heads": {}})["heads"]
+    head = next(iter(heads.values()), None)
+    return head and Targets(tuple(head["per_attribute"]))

@@ -3,16 +3,25 @@
 Nothing random needs keeping: shuffling and augmentation follow from (seed, epoch).
 """
 
-import io
 import json
-import zipfile
+from typing import Any
 
 import numpy as np
+from typing_extensions import TypedDict
 
-from mam_keras.errors import RunError
-from mam_keras.files import replacing
+from mam_keras.files import checked_json, expecting, read_arrays, replacing
 
 STATE = "state.json"  # beside the arrays, as the bytes of a JSON text
+WHAT = "this run's checkpoint (--overwrite trains again)"
+
+
+class State(TypedDict, total=False):
+    """What is kept beside the variables; with the best epoch's the settings alone, which earlier versions left out."""
+
+    history: list[dict[str, int | float]]
+    stopped: bool
+    callbacks: list[dict[str, Any]]
+    settings: dict[str, Any]  # of `records.trained`
 
 
 def save(path, model, state):
@@ -25,19 +34,15 @@ def save(path, model, state):
 def restore(path, model, content=None):
     """Gives the model and its optimizer the saved values and returns the saved state.
 
-    `content` are the file's bytes where they have been read already, perhaps on another machine. Raises `RunError`
+    `content` are the file's bytes where they have been read already, perhaps on another machine. Raises `UserError`
     where the file is damaged or belongs to another network.
     """
-    variables = _variables(model)
-    try:
-        file = io.BytesIO(path.read_bytes() if content is None else content)
-        with np.load(file, allow_pickle=False) as saved:
-            arrays = {name: saved[name] for name in saved.files}
-        state = json.loads(arrays.pop(STATE).tobytes())
-        if {name: array.shape for name, array in arrays.items()} != {name: v.shape for name, v in variables.items()}:
-            raise ValueError("its variables are not this network's")
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path}: expected this run's checkpoint. Received: {error}; --overwrite trains again") from None
+    variables, arrays = _variables(model), read_arrays(path, WHAT, content)
+    with expecting(path, WHAT):
+        state = checked_json(arrays.pop(STATE).tobytes(), State)
+        kinds = {name: (array.shape, array.dtype.kind) for name, array in arrays.items()}
+        if kinds != {name: (v.shape, np.dtype(v.dtype).kind) for name, v in variables.items()}:
+            raise ValueError("that of another network")
     for name, variable in variables.items():
         variable.assign(arrays[name])
     return state

@@ -15,10 +15,11 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from mam_keras import records
 from mam_keras.data.augmentation import Augmentation
 from mam_keras.data.pipeline import ordered_batches, training_batches
-from mam_keras.errors import UntrainableError
-from mam_keras.files import write_csv
+from mam_keras.errors import UntrainableError, UserError
+from mam_keras.files import expecting, write_csv
 from mam_keras.fit import checkpoint
 from mam_keras.fit.start import start_at_rates
 from mam_keras.fit.strategy import from_chief, gather, is_chief
@@ -142,7 +143,13 @@ class Trainer:
         """Gives every worker the checkpoint that the chief has at `path`; its state, or None where there is none."""
         content = path.read_bytes() if self.chief and path.exists() else None
         content = from_chief(self.strategy, content)
-        return None if content is None else checkpoint.restore(path, self.model, content)
+        if content is None:
+            return None
+        state = checkpoint.restore(path, self.model, content)
+        if other := records.other_setting(state.get("settings", {}), self.config):
+            key, there, here = other
+            raise UserError(f"{path}: expected {checkpoint.WHAT}. Received: one of {key} {there!r}, not {here!r}")
+        return state
 
     def evaluate(self, prepared):
         """Means of the objective's values over a split, every image counted once, and all heads' probabilities."""
@@ -300,10 +307,11 @@ class Trainer:
 
     def _keep_best(self, directory):
         if self.chief and self.config.training.early_stopping and self._epochs_since_best() == 0:
-            checkpoint.save(directory.best_checkpoint, self.model, {})
+            checkpoint.save(directory.best_checkpoint, self.model, {"settings": records.trained(self.config)})
 
     def _state(self, callbacks):
         return {
+            "settings": records.trained(self.config),
             "history": self.history,
             "stopped": bool(self.model.stop_training),
             "callbacks": [_plain_attributes(callback) for callback in callbacks.callbacks],
@@ -314,10 +322,10 @@ class Trainer:
         state = self.restore(directory.last_checkpoint)
         if state is None:
             return 0
-        self.history = state["history"]
-        self.model.stop_training = state["stopped"]
-        for callback, attributes in zip(callbacks.callbacks, state["callbacks"], strict=True):
-            vars(callback).update(attributes)
+        with expecting(directory.last_checkpoint, checkpoint.WHAT):
+            self.history, self.model.stop_training = state["history"], state["stopped"]
+            for callback, attributes in zip(callbacks.callbacks, state["callbacks"], strict=True):
+                vars(callback).update(attributes)
         self._keep_best(directory)  # a kill may have come just before
         return len(self.history)
 

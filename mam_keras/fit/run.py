@@ -13,12 +13,13 @@ import numpy as np
 import pydantic
 import tensorflow as tf
 
-from mam_keras import __version__, command_line, data, evaluation, predictions, systems, trained_on
+from mam_keras import __version__, command_line, data, evaluation, predictions, records, systems, trained_on
 from mam_keras.data import pipeline, places, some
 from mam_keras.data.augmentation import Augmentation, Blocks
 from mam_keras.data.source import SPLITS
 from mam_keras.errors import UserError
-from mam_keras.files import naming_full_disk, replacing, write_json
+from mam_keras.files import digest_of, naming_full_disk, record, replacing, write_json, write_text
+from mam_keras.fit import checkpoint
 from mam_keras.fit import strategy as strategies
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
@@ -37,10 +38,11 @@ def run(config, directory, cluster=None, source=None):
     command_line.import_tensorflow()  # and Keras as the product needs it, where it is a library
     strategy = strategies.make(config.distribute.strategy, cluster)
     with strategies.naming_lost_workers(strategy), naming_full_disk(directory.path):
-        _run(strategies.fitted(config, strategy.num_replicas_in_sync), directory, strategy, source)
+        _run(config, directory, strategy, source)
 
 
 def _run(config, directory, strategy, source):
+    training = strategies.fitted(config, strategy.num_replicas_in_sync).training
     chief = strategies.is_chief(strategy)
     asked, config = config, located(config, Path.cwd(), directory.trained_in)
     if chief:
@@ -48,7 +50,7 @@ def _run(config, directory, strategy, source):
         if config != asked:  # its data are still where the run was begun
             environment["directory"] = str(directory.trained_in)
         if directory.environment.exists():  # carried on
-            environment["start"] = json.loads(directory.environment.read_text(encoding="utf-8"))["start"]
+            environment["start"] = records.environment(directory).get("start", environment["start"])
         write_json(directory.environment, environment)
     _set_up(config)
     source, splits = _data(source or data.load(config.data), config, directory, strategy)
@@ -70,7 +72,7 @@ def _run(config, directory, strategy, source):
             config.model.load_weights(network.model)
             config.model.look_at(network.model, train.images)
         network.model.compile(
-            optimizer=make_optimizer(config.training, len(train) // config.training.batch_size),
+            optimizer=make_optimizer(training, len(train) // config.training.batch_size),
             **network.losses(class_weights),
         )
         trainer = Trainer(network, config, Objective(network, class_weights), strategy)
@@ -78,8 +80,8 @@ def _run(config, directory, strategy, source):
     board = keras.callbacks.TensorBoard(directory.logs, write_graph=False) if chief else keras.callbacks.Callback()
     lines = EpochLines(config.training.epochs, [head.name for head in network.heads])
     trainer.fit(train, validation, directory, [lines, board], blocks)
-    if config.training.early_stopping:
-        trainer.restore(directory.best_checkpoint)
+    if config.training.early_stopping and trainer.restore(directory.best_checkpoint) is None:
+        raise UserError(f"{directory.best_checkpoint}: expected {checkpoint.WHAT}. Received: no such file")
     if chief:
         with replacing(directory.model) as beside:
             network.model.save(beside)
@@ -101,8 +103,10 @@ def _run(config, directory, strategy, source):
             for name, split in answers.items()
         }
     }
-    write_json(directory.environment, environment | {"end": _now()})
-    write_json(directory.evaluation, results)
+    text = record(results)
+    left = records.left(directory) | {directory.evaluation.name: digest_of(text)}
+    write_json(directory.environment, environment | {"end": _now(), "files": left})
+    write_text(directory.evaluation, text)
     directory.remove_checkpoints()
     print(table(results) if splits else "Nothing to evaluate on: the data have neither validation nor test.")
     print(f"Written: {directory.path}")
@@ -221,6 +225,7 @@ def _environment(config, strategy):
         "git_revision": _git_revision(),
         "directory": str(Path.cwd()),  # which relative paths of the configuration are relative to
         "seed": config.seed,
+        "settings": records.trained(config),
         "start": _now(),
         "end": None,
     }

@@ -1,10 +1,9 @@
 """A run as a page sees it: its settings, what training left, and the results. Opens neither model nor image."""
 
-import csv
-import json
 import re
 from dataclasses import dataclass
 
+from mam_keras import records
 from mam_keras.analysis.other_data import OtherData
 from mam_keras.analysis.result import Result
 from mam_keras.config import Config
@@ -49,14 +48,14 @@ def reported(run, results, missing) -> ReportedRun:
     """Joins an `analysis.trained_run.TrainedRun` with what was found out about it."""
     directory = run.directory
     path = directory.path.resolve()
-    tuning, chosen = _json(SearchDirectory(path.parent).results), run.config.data.attributes
+    tuning, chosen = SearchDirectory(path.parent).found(), run.config.data.attributes
     other, name = isinstance(run, OtherData), f"{path.parent.name}-{path.name}" if tuning else path.name
     return ReportedRun(
         name=f"{name}-on-{run.name}" if other else name,
         config=run.config,
-        environment=_json(directory.environment),
-        history=_history(directory.history),
-        evaluation=_json(directory.evaluation),
+        environment=records.environment(directory),
+        history=_history(run),
+        evaluation=records.evaluation(directory),
         results=results,
         missing=missing,
         targets=run.said or (Targets(chosen) if chosen else None),
@@ -67,21 +66,10 @@ def reported(run, results, missing) -> ReportedRun:
     )
 
 
-def _json(path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _history(path):
+def _history(run):
     """The history's rows, with the column names of today: a head's were in the singular once."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [{_renamed(name): float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    except (OSError, ValueError, TypeError):
-        return []
-    return rows
+    rows = records.history(run.directory, run.config.training.early_stopping is not None)
+    return [{_renamed(name): value for name, value in row.items()} for row in rows]
 
 
 def _renamed(column):

@@ -1,12 +1,11 @@
 """Trains the runs that a study lacks, each by a process of its own. Compares nothing."""
 
-import json
 import time
 
-from mam_keras import child
+from mam_keras import child, records
 from mam_keras import config as configuration
 from mam_keras.errors import RunError, UserError
-from mam_keras.files import full_disk
+from mam_keras.files import expecting, full_disk
 from mam_keras.run_directory import carried_over
 from mam_keras.settings import difference
 from mam_keras.study.plan import in_words
@@ -24,7 +23,10 @@ def settle(study, directory):
         run = directory.run(name)
         if not run.config.exists():
             continue
-        trained = carried_over(configuration.load(run.config), config)
+        there = configuration.load(run.config)
+        if run.finished:
+            records.require_whole(run, there)
+        trained = carried_over(there, config)
         if trained == config:
             run.write_config(config)
         elif run.finished:
@@ -74,13 +76,14 @@ def _train(config, run):
 
 
 def _validation(run):
-    heads = json.loads(run.evaluation.read_text(encoding="utf-8"))["splits"]["validation"]["heads"]
-    means = next(iter(heads.values()))["mean"]
-    accuracy = "top1" if "top1" in means else "accuracy"
-    return ", ".join(
-        f"{words} {100 * means[metric]:.1f} %" if means[metric] is not None else f"{words} undefined"
-        for words, metric in (("validation accuracy", accuracy), ("balanced", "balanced_accuracy"))
-    )
+    with expecting(run.evaluation, "the evaluation of a run with validation images"):
+        heads = records.evaluation(run)["splits"]["validation"]["heads"]
+        means = next(iter(heads.values()))["mean"]
+        accuracy = "top1" if "top1" in means else "accuracy"
+        return ", ".join(
+            f"{words} {100 * means[metric]:.1f} %" if means[metric] is not None else f"{words} undefined"
+            for words, metric in (("validation accuracy", accuracy), ("balanced", "balanced_accuracy"))
+        )
 
 
 def _minutes(seconds, left):

@@ -11,6 +11,7 @@ Reading a module imports neither TensorFlow nor Keras, so that mistakes in setti
 from typing import Any
 
 from mam_keras.errors import UserError
+from mam_keras.files import expecting
 from mam_keras.settings import Registry, Section
 
 SYSTEMS = Registry(
@@ -56,8 +57,15 @@ def load(config, targets, path):
 
     import mam_keras.model.layers  # noqa: F401 (registers what a saved model is made of)
 
-    try:
-        return attach(config, targets, keras.models.load_model(path, compile=False))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path}: expected the model of a finished run. Received: {reason}") from None
+    with expecting(path, "the model of a finished run"), zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():  # HDF5 reads here and there, and compares no check sum
+            raise ValueError(f"a damaged {damaged}")
+        model = keras.models.load_model(path, compile=False)
+    with expecting(path, "the model that the configuration beside it describes"):
+        network = attach(config, targets, model)
+        asked = {"data.image_size": config.data.image_size, "targets": len(targets.names)}
+        found = dict(zip(asked, (network.image_size, network.outputs[network.main_head].shape[-1]), strict=True))
+        for name, value in asked.items():
+            if found[name] != value:
+                raise ValueError(f"one of {name} {found[name]}, not {value}")
+        return network

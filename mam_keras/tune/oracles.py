@@ -1,17 +1,17 @@
 """Keras Tuner's oracles, which say what to try next, with a state that survives a kill. Knows nothing of training."""
 
-import json
 import sys
+from typing import Any
 
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
 
-from mam_keras.errors import RunError
-from mam_keras.files import write_json
+from mam_keras.files import expecting, read_json, write_record
 from mam_keras.tune.space import FACTOR, most_epochs
 
 TRIALS = 10  # where the configuration does not say how many
+_STATE = "the state of this search (without this file it starts again, and takes up the trials that it finds)"
 
 
 class _Kept:
@@ -23,25 +23,22 @@ class _Kept:
 
     def save(self):
         trials = [trial.get_state() for trial in self.trials.values()]
-        write_json(self.state_file, {"oracle": self.get_state(), "trials": trials})
+        write_record(self.state_file, {"oracle": self.get_state(), "trials": trials})
 
     def reload(self):
         """Takes up the kept state; trials that were running come first.
 
-        Raises `RunError` for a damaged file.
+        Raises `UserError` for a damaged file, and for that of another search.
         """
-        try:
-            kept = json.loads(self.state_file.read_text(encoding="utf-8"))
+        kept = read_json(self.state_file, _STATE, dict[str, Any])
+        with expecting(self.state_file, _STATE):
             state, trials = kept["oracle"], [Trial.from_state(trial) for trial in kept["trials"]]
+            if state["hyperparameters"]["space"] != self.get_state()["hyperparameters"]["space"]:
+                raise ValueError("that of another space")
             self.trials = {trial.trial_id: trial for trial in trials}
             ongoing = {self.trials[name] for name in state["ongoing_trials"].values()}
             running = [trial.trial_id for trial in ongoing if trial.status == TrialStatus.RUNNING]
             self.set_state(state | {"ongoing_trials": {}, "retry_queue": [*state["retry_queue"], *running]})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(
-                f"{self.state_file}: expected the state of this search. Received: {type(error).__name__}: {error}; "
-                "without this file the search starts again, and takes up the trials that it finds"
-            ) from None
 
 
 class _Random(_Kept, RandomSearchOracle):

@@ -1,6 +1,6 @@
 """What a search found, as files and as text: tuning.json, a table, and the winning configuration."""
 
-from mam_keras.files import write_csv, write_json, write_text
+from mam_keras.files import write_csv, write_record, write_text
 from mam_keras.tune.search import number_of, values_of
 from mam_keras.tune.space import with_values
 from mam_keras.tune.trial import read_outcome
@@ -56,7 +56,7 @@ def write(trials, best, config, dimensions, directory):
         "failed": sum(trial["failed"] is not None for trial in trials),
         "trials": trials,
     }
-    write_json(directory.results, summary)
+    write_record(directory.results, summary)
 
 
 def table(trials, best=None) -> str:

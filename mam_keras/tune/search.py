@@ -54,6 +54,9 @@ class Search(BaseTuner):
             trial.status = TrialStatus.FAILED
         super().on_trial_end(trial)
 
+    def reload(self):
+        """Nothing of what Keras Tuner left in its own files, damaged or not: the oracle's state is kept elsewhere."""
+
     def save(self):
         if isinstance(self.oracle, keras_tuner.Oracle):
             self.oracle.save()

@@ -1,14 +1,24 @@
 """One trial: a training run, then its measures on validation. What is done is on disk and is not done again."""
 
-import json
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from mam_keras import child
 from mam_keras.errors import UntrainableError, UserError
-from mam_keras.files import write_json
+from mam_keras.files import read_json, write_record
 from mam_keras.run_directory import RunDirectory
 from mam_keras.tune.space import with_values
 
 OUTCOME = "outcome.json"  # in the run directory; written last
+
+
+class _Outcome(TypedDict):
+    values: dict[str, int | float]
+    epochs: int
+    failed: NotRequired[str]
+    measures: NotRequired[dict[str, int | float | None]]
+    intervals: NotRequired[dict[str, list[int | float | None]]]
 
 
 def outcome(config, values, epochs, path) -> dict:
@@ -26,18 +36,15 @@ def outcome(config, values, epochs, path) -> dict:
     found, asked = read_outcome(path), {"values": values, "epochs": epochs}
     if found is None:
         found = asked | _outcome(config, values, epochs, run)
-        write_json(path / OUTCOME, found)
+        write_record(path / OUTCOME, found)
     if asked != {name: found[name] for name in asked}:
         raise UserError(f"{path}: expected the trial of {asked}, or none. Received: that of other values")
     return found
 
 
 def read_outcome(path) -> dict | None:
-    """Of the trial in `path`; None where it is not over."""
-    try:
-        return json.loads((path / OUTCOME).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
+    """Of the trial in `path`; None where it is not over. Raises `UserError` for a damaged file."""
+    return read_json(path / OUTCOME, "the outcome of a trial (without this file it is measured again)", _Outcome)
 
 
 def _outcome(config, values, epochs, run):

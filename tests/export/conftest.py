@@ -10,6 +10,7 @@ import pytest
 
 from mam_keras import config
 from mam_keras.analysis.trained_run import TrainedRun
+from mam_keras.files import write_json
 from mam_keras.run_directory import RunDirectory
 from tests.export.client import Client
 from tests.export.encoded import encode, picture
@@ -58,7 +59,15 @@ def network(run_directory):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", SAVING, DeprecationWarning)
         loaded.save(run_directory.model)
+    as_before(run_directory)
     return network
+
+
+def as_before(directory):
+    """A run of an earlier version, which does not know what its files held."""
+    environment = json.loads(directory.environment.read_text())
+    del environment["files"]
+    write_json(directory.environment, environment)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """What `python -m mam_keras.export` writes beside the model, and what it says to those who give it something else."""
 
 import itertools
+import json
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from mam_keras.export import run as exporting
 from mam_keras.export.description import describe
 from mam_keras.export.run import run
 from mam_keras.run_directory import RunDirectory
-from tests.export.conftest import ATTRIBUTES
+from tests.export.conftest import ATTRIBUTES, as_before
 
 
 def export(*arguments):
@@ -95,6 +96,8 @@ def changed(run_directory, tmp_path, **files):
     """A copy of the run with other contents of some files."""
     copy = RunDirectory(tmp_path / "run")
     shutil.copytree(run_directory.path, copy.path, ignore=shutil.ignore_patterns("logs", "saved_model"))
+    if "files" in json.loads(copy.environment.read_text()):
+        as_before(copy)
     for name, content in files.items():
         getattr(copy, name).write_bytes(content)
     return copy
@@ -117,7 +120,7 @@ def test_without_the_data_the_export_goes_on_and_says_what_it_leaves_out(
 ):
     copy, written = changed(run_directory, tmp_path), []
     shutil.rmtree(copy.path / "analysis", ignore_errors=True)
-    data = celeba.Settings(source="celeba", directory=str(tmp_path / "gone"), attributes=ATTRIBUTES)
+    data = celeba.Settings(source="celeba", directory=str(tmp_path / "gone"), attributes=ATTRIBUTES, image_size=32)
     copy.config.write_text(settings.model_copy(update={"data": data}).to_yaml())
     monkeypatch.setattr(exporting, "write", lambda *given: written.append(given) or ("1", ["explain"]))
     run(copy, tmp_path / "saved_model")

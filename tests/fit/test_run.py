@@ -77,7 +77,7 @@ def test_a_run_leaves_the_designs_files(fit, directory, tiny):
 
     environment = json.loads(directory.environment.read_text())
     where = {"platform", "devices", "replicas", "git_revision", "directory"}
-    assert set(environment) == {"versions", "seed", "start", "end", *where}
+    assert set(environment) == {"versions", "seed", "settings", "start", "end", "files", *where}
     assert set(environment["versions"]) == {"mam_keras", "python", "tensorflow", "keras", "numpy", "pydantic"}
     assert environment["seed"] == 1
     assert environment["start"] <= environment["end"]
@@ -353,6 +353,6 @@ def test_a_damaged_checkpoint_is_no_traceback(fit, directory):
     fit("training.learning_rate=1e30")  # ends before its first checkpoint
     write_text(directory.last_checkpoint, "damaged")
     code, _, errors = fit("training.learning_rate=1e30")
-    assert code == 1
+    assert code == 2
     assert len(errors) == 1
-    assert errors[0].startswith(f"error: {directory.last_checkpoint}: expected this run's checkpoint. Received: ")
+    assert errors[0].startswith(f"error: {directory.last_checkpoint}: expected this run's checkpoint (--overwrite ")

@@ -15,9 +15,14 @@ from mam_keras.study import plan, training
 from mam_keras.study import run as study_run
 from mam_keras.study.study_directory import StudyDirectory
 
-EVALUATION = {
-    "splits": {"validation": {"heads": {"attributes": {"mean": {"accuracy": 0.8, "balanced_accuracy": 0.7}}}}}
-}
+
+def evaluated(means):
+    """An evaluation.json, as far as a study looks at it."""
+    head = {"mean": means, "per_attribute": {}}
+    return {"splits": {"validation": {"images": 1, "heads": {"attributes": head}}}}
+
+
+EVALUATION = evaluated({"accuracy": 0.8, "balanced_accuracy": 0.7})
 RUNS = {"papers": {}, "top": {"model.pooled_share": 0.25}, "few": {"model.channels": 2}}
 
 
@@ -68,7 +73,7 @@ def study(write_study, tmp_path):
 )
 def test_a_run_is_judged_in_one_line(tmp_path, means, line):
     run = RunDirectory(tmp_path)
-    run.evaluation.write_text(json.dumps({"splits": {"validation": {"heads": {"attributes": {"mean": means}}}}}))
+    run.evaluation.write_text(json.dumps(evaluated(means)))
     assert training._validation(run) == line
 
 

@@ -16,6 +16,7 @@ import pytest
 from mam_keras import child
 from mam_keras import config as configuration
 from mam_keras.errors import RunError, UntrainableError, UserError
+from mam_keras.files import write_record
 from mam_keras.run_directory import RunDirectory
 from mam_keras.search_directory import SearchDirectory, best_trial
 from mam_keras.statistics import Estimate
@@ -157,7 +158,7 @@ def test_the_report_of_a_search_is_that_of_its_best_trial(real, monkeypatch, tmp
     monkeypatch.setattr(report.analysis, "compute_missing", lambda run, first=None, **_: ({}, {}))
     monkeypatch.setattr(report, "page", lambda run, others: drawn.extend([run, *others]) or "page")
     report.run([real.path, real.trial(1)], out=tmp_path)
-    found = json.loads(real.results.read_text())
+    found = real.found()
     assert [run.name for run in drawn] == [f"search-trial-{number:02d}" for number in (found["best"], 1)]
     assert [run.tuning for run in drawn] == [found, found]
 
@@ -289,11 +290,11 @@ def test_trials_of_other_values_are_not_taken_for_these(searching, worked_out):
     space = {"loss.lambda": {"low": 1e-8, "high": 1e-6}}
     directory = searching(trials=2, space=space)
     directory.state.unlink()
-    kept = json.loads((directory.trial(2) / trial.OUTCOME).read_text())
-    (directory.trial(2) / trial.OUTCOME).write_text(json.dumps(kept | {"epochs": 7}))
+    kept = trial.read_outcome(directory.trial(2))
+    write_record(directory.trial(2) / trial.OUTCOME, kept | {"epochs": 7})
     with pytest.raises(UserError, match="trial-02: expected the trial of"):
         searching(trials=3, space=space)
-    (directory.trial(2) / trial.OUTCOME).write_text(json.dumps(kept))
+    write_record(directory.trial(2) / trial.OUTCOME, kept)
     searching(trials=3, space=space)
     assert worked_out.count("trial-01") == 1
 
@@ -315,7 +316,7 @@ def test_data_without_validation_images_are_refused_before_any_trial(searching, 
 def test_an_unfinished_search_has_no_best_trial(searching, worked_out):
     directory = searching(trials=2)
     directory.results.write_text("{")
-    with pytest.raises(UserError, match=r"expected a finished search.* Received: tuning\.json is damaged"):
+    with pytest.raises(UserError, match=r"tuning\.json: expected the results of a finished search\. Received: "):
         best_trial(directory.path)
     directory.results.unlink()
     with pytest.raises(UserError, match="Received: it is not finished"):
@@ -349,3 +350,31 @@ def test_the_best_is_the_one_that_left_the_best_whatever_the_chief_was_told(sear
     assert len(completed) > 1
     best = max(completed, key=lambda one: one["measures"]["balanced_accuracy"])
     assert found["best"] == best["number"]
+
+
+def test_a_trial_whose_folder_is_gone_is_trained_again_whether_it_was_the_best_or_not(searching, worked_out):
+    directory = searching(trials=3)
+    best = json.loads(directory.results.read_text())["best"]
+    for number in (best, best % 3 + 1):
+        shutil.rmtree(directory.trial(number))
+    before = len(worked_out)
+    searching(trials=4)
+    assert sorted(worked_out[before:]) == sorted(f"trial-{number:02d}" for number in (best, best % 3 + 1, 4))
+    assert [one["number"] for one in json.loads(directory.results.read_text())["trials"]] == [1, 2, 3, 4]
+
+
+def test_damaged_files_of_keras_tuner_are_not_read(searching, worked_out):
+    directory = searching(trials=2)
+    for name in ("oracle.json", "tuner0.json", "trial_0/trial.json"):
+        directory.keras_tuner.joinpath(name).write_text("[" * 9)
+    searching(trials=3)
+
+
+def test_a_state_of_another_search_is_named(searching, worked_out):
+    directory = searching(trials=2)
+    state = directory.state.read_bytes()
+    shutil.rmtree(directory.path)
+    directory = searching(trials=2, space={"loss.gamma": {"low": 1.0, "high": 2.0}})
+    directory.state.write_bytes(state)
+    with pytest.raises(UserError, match=r"search\.json: expected the state of this search.* Received: that of another"):
+        searching(trials=3, space={"loss.gamma": {"low": 1.0, "high": 2.0}})
