@@ -419,6 +419,12 @@ def test_overrides_that_lead_to_other_images_are_other_data(work, other, capsys)
     assert "the network was trained on none of them" in run.described
 
 
+@pytest.mark.parametrize("override", ["data.image_size=32", "data.fit=pad"])
+def test_images_are_prepared_as_they_were_in_training(work, override):
+    with pytest.raises(UserError, match=f"--set {override.split('=')[0]}: expected .*, as .* trained"):
+        opened(work / "finished", [override])
+
+
 def test_images_that_it_was_trained_on_are_counted(work):
     rows = [row[:5] for row in read_table(work / "data")]
     write_table(work / "data", rows[:9])
