@@ -128,8 +128,8 @@ def require_whole(run, config):
         raise UserError(f"{run.environment}: expected what this run left. Received: what another run did")
     if others:
         raise UserError(
-            f"{run.path / others[0]}: expected the file that this run left ({run.environment.name}). Received: a "
-            "damaged one, or that of another run"
+            f"{run.path / others[0]}: expected the file that this run left (`files` in {run.environment.name}). "
+            "Received: a damaged one, or that of another run"
         )
     if other := other_setting(kept.get("settings", {}), config):
         key, there, here = other

@@ -94,7 +94,7 @@ def test_both_train_and_the_chief_alone_writes(undisturbed, folder):
     assert output.endswith(f"Written: {folder / 'undisturbed'}\n")
     assert "attribute heads" not in other_output
     files = {"config.yaml", "environment.json", "model.keras", "history.csv", "evaluation.json", "predictions.npz"}
-    assert {entry.name for entry in (folder / "undisturbed").iterdir()} == {*files, "logs"}
+    assert {entry.name for entry in (folder / "undisturbed").iterdir()} == {*files, "data.npz", "logs"}
     assert not (folder / "undisturbed-elsewhere").exists()
     assert json.loads((folder / "undisturbed/environment.json").read_text())["replicas"] == 2
     splits = json.loads((folder / "undisturbed/evaluation.json").read_text())["splits"]
