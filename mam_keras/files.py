@@ -220,7 +220,9 @@ def checked_json(content: bytes, form: Any) -> Any:
     """`read_json` of bytes; raises `ValueError`, and `RecursionError` where it is nested too deep."""
     values = json.loads(content)
     values = _without_digest(values) if isinstance(values, dict) else values
-    return pydantic.TypeAdapter(form).validate_python(values, strict=True)
+    return pydantic.TypeAdapter(form).validate_json(
+        json.dumps(values), strict=True
+    )  # what JSON can hold, keys as texts
 
 
 def _without_digest(values):

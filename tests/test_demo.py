@@ -41,9 +41,10 @@ def test_run_directory_holds_what_the_readme_lists(demo):
         "history.csv",
         "evaluation.json",
         "predictions.npz",
+        "data.npz",
         "logs",
     }
-    assert {entry.name for entry in run.iterdir()} == files | {"logs"}
+    assert {entry.name for entry in run.iterdir()} == files
     with (run / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     terms = ("attributes_loss", "multi_label_loss", "reconstruction_loss", "mask_loss")

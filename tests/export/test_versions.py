@@ -90,11 +90,11 @@ def test_a_full_disk_leaves_the_versions_that_were_there(tmp_path, monkeypatch, 
     try:
         line = f"{tmp_path / '2'}: cannot be written: File too large; what was there before stays"
         with pytest.raises(RunError, match=f"^{re.escape(line)}$"):
-            run.write(network, {}, tmp_path)
+            run.write(network, {"preparation": {"fit": "crop"}}, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
-    version, _ = run.write(network, {}, tmp_path)
+    version, _ = run.write(network, {"preparation": {"fit": "crop"}}, tmp_path)
     assert version.name == "2" and (version / "saved_model.pb").stat().st_size > 20_000
 
 
