@@ -94,7 +94,7 @@ def test_pictures_show_the_image_and_every_stage_of_reported_targets():
     for _, (cell,) in gallery.rows:  # the other attribute has too few images
         assert cell.label == "Hat <b>" and "a.png" in cell.alternative
     width = int.from_bytes(gallery.rows[0][1][0].picture[16:20], "big")
-    assert width == 64 * (1 + len(STAGES))
+    assert width == depth._TILE * (1 + len(STAGES))
 
 
 @pytest.mark.parametrize("exclusive, noun", [(False, "attribute"), (True, "class")])

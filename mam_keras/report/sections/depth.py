@@ -22,7 +22,7 @@ _MEASURES = {
     "pointing": "pointing game",
 }
 _SHOWN = 4  # attributes that get pictures
-_TILE = 64  # pixels of a picture's side
+_TILE = 56  # pixels of a picture's side
 _GLOW = np.array([255, 140, 0])
 
 
@@ -126,7 +126,7 @@ def _pictures(view):
                 f"{_KINDS[kind]} of {name} on {view.arrays['ids'][k]}, {len(view.stages)} stages: at the last one "
                 f"highest at row {row}, column {column} of {' x '.join(map(str, view.values['grid']))}."
             )
-            cells.append(Cell(figures.png(np.concatenate(tiles, axis=1), colors=32), name, alternative))
+            cells.append(Cell(figures.png(np.concatenate(tiles, axis=1), colors=24), name, alternative))
         rows.append((wording.begun(_KINDS[kind]), tuple(cells)))
     caption = (
         f"The first true positive of the first {wording.count(len(rows[0][1]), view.noun)}, and over it in orange the "

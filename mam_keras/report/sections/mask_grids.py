@@ -8,14 +8,14 @@ from mam_keras.report.blocks import Cell, Column, Gallery, Missing, Paragraph, S
 
 NEEDS = ("mask_grids",)
 TITLE = "Masks on images"
-_LONGEST = 64  # pixels of a picture
+_LONGEST = 56  # pixels of a picture
 _GLOW = np.array([255, 140, 0])  # where a mask is open
 _FIRST = {  # `mask_grids`: which channels are shown
     "important": "most important channels",
     "open": "most open channels (what follows the masks is no sum over channels, so none has an importance)",
     "common": "mask",
 }
-_GREYS, _STRENGTHS = 24, 10  # levels of a picture, so few that they all fit a palette
+_GREYS, _STRENGTHS = 12, 8  # levels of a picture, so few that they all fit a palette
 
 
 def section(run, others):
