@@ -21,7 +21,8 @@ from mam_keras.fit import checkpoint
 from mam_keras.fit.run import run as fit
 from mam_keras.report.run import run as report
 from mam_keras.run_directory import RunDirectory
-from mam_keras.search_directory import best_trial
+from mam_keras.search_directory import SearchDirectory, best_trial
+from mam_keras.study.study_directory import StudyDirectory
 from mam_keras.study.training import settle
 from mam_keras.tune.trial import OUTCOME, read_outcome
 
@@ -375,6 +376,33 @@ def test_damaged_results_of_a_search_are_named(search, damage):
 def test_results_of_a_search_that_do_not_fit_together_are_named(search, change):
     write_record(search / "tuning.json", FOUND | change)
     expect_refusal(search / "tuning.json", lambda: best_trial(search))
+
+
+@pytest.mark.parametrize("damage", [one for one in DAMAGES if one != "flipped"])
+def test_a_damaged_configuration_of_a_search_or_of_a_study_is_named(tmp_path, damage):
+    """A bit of it that is flipped is another setting, which is refused, or none that a study looks at."""
+    settings = configuration.check({"name": "s", "data": {"source": "synthetic_faces"}}, "test_damage")
+    study = SimpleNamespace(name="s", to_yaml=lambda: "name: s\nbase: b.yaml\n")
+    for directory, what, file in (
+        (SearchDirectory(tmp_path / "search"), settings, "search.yaml"),
+        (StudyDirectory(tmp_path / "study"), study, "study.yaml"),
+    ):
+        with directory.open(what):
+            pass
+        (directory.path / "fit").mkdir()  # as a training leaves it, and a search its state
+        (directory.path / "search.json").write_text("{}")
+        with directory.open(what):  # it carries on
+            pass
+        path = directory.path / file
+        whole = path.read_bytes()
+        path.write_bytes(DAMAGES[damage](whole))
+        if (damage, file) == ("truncated", "search.yaml"):  # what is left says nothing else, and is written anew
+            with directory.open(what):
+                assert path.read_bytes() == whole
+            continue
+        with pytest.raises(UserError, match=f"^{path}.*: expected .* Received: ") as refused, directory.open(what):
+            pass
+        assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
