@@ -12,7 +12,7 @@ import tensorflow as tf
 from mam_keras import settings
 from mam_keras.errors import UserError
 from mam_keras.model import backbones
-from mam_keras.model.backbones import BACKBONES
+from mam_keras.model.backbones import BACKBONES, preprocessing
 from mam_keras.model.backbones.applications import NETWORKS
 from mam_keras.model.backbones.dilation import Settings as Dilation
 from mam_keras.model.backbones.preprocessing import Preprocessing
@@ -433,7 +433,8 @@ def test_an_attention_module_weighs_its_trunk_by_the_hourglass():
 
 
 @pytest.mark.parametrize("kind", ["resnet", "inception_v1", "residual_attention"])
-def test_images_are_standardised_by_those_that_were_looked_at(kind, tmp_path):
+def test_images_are_standardised_by_those_that_were_looked_at(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(preprocessing, "AT_ONCE", 3)  # of 7 images
     values = {"kind": kind, "width": 0.06, "standardize": True, "normalization": "none"}
     checked, model = of(16, None, **values)
     stem = keras.Model(model.input, model.get_layer("stem.1").output)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras.applications.imagenet_utils import preprocess_input
 
+AT_ONCE = 512  # images, of which each pixel takes 8 bytes while it is counted
 RGB_DEVIATION = 0.229, 0.224, 0.225  # of ImageNet's images, in [0, 1]
 
 
@@ -48,8 +49,10 @@ class Standardization(keras.Layer):
 
     def adapt(self, images):
         """Looks at images, uint8 (n, S, S, 3), whose colours are not all the same."""
-        counts = np.stack([np.bincount(images[..., colour].ravel(), minlength=256) for colour in range(3)])
-        levels = np.arange(256) / 255
+        counts, levels = np.zeros((3, 256)), np.arange(256) / 255
+        for start in range(0, len(images), AT_ONCE):
+            part = np.asarray(images[start : start + AT_ONCE])
+            counts += [np.bincount(part[..., colour].ravel(), minlength=256) for colour in range(3)]
         shares = counts / counts.sum(axis=1, keepdims=True)
         mean = shares @ levels
         variance = (shares * (levels - mean[:, None]) ** 2).sum(axis=1)
