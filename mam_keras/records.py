@@ -17,13 +17,7 @@ from mam_keras.settings import flat
 
 _MORE = pydantic.ConfigDict(extra="allow")  # of other versions
 PREPARED = ("image_size", "fit")  # settings of `data`: how an image is prepared for the network
-_LEFT = (
-    "model",
-    "predictions",
-    "data",
-    "history",
-    "evaluation",
-)  # what is told from another run's, of a `RunDirectory`
+_LEFT = ("model", "predictions", "data", "history", "evaluation")  # told from another run's, of a `RunDirectory`
 _HISTORY = "the history of a run, a row of numbers for each epoch"
 
 

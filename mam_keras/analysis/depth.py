@@ -70,19 +70,16 @@ def compute(run, split):
         pixels = true_positives.pixels(images, rows)
         shown = _beside(maps(pixels, k), config.seed, rows)
         flat = shown.reshape(*shown.shape[:2], positions)
-        measured["concentration"][rows, k] = hoyer(flat.mean(axis=-1), (flat**2).mean(axis=-1), positions)
+        found = hoyer(flat.mean(axis=-1), (flat**2).mean(axis=-1), positions)
+        measured["concentration"][rows, k] = np.nan_to_num(found)  # a map of nothing is concentrated nowhere
         areas = np.trapezoid(curves(covered, pixels, ranks(flat), counts, k), counts / positions, axis=-1)
         measured["deletion"][rows, k], measured["insertion"][rows, k] = areas[:2]
         pictures["ids"][k], pictures["images"][k] = images.ids[rows[0]], images.images[rows[0]]
         pictures["maps"][k] = _drawn(shown[0, : 2 * stages], stages)
-    # A map that is 0 throughout is concentrated nowhere
-    measured["concentration"] = np.where(
-        np.isnan(measured["concentration"]) & chosen[..., None], 0, measured["concentration"]
-    )
-    resamples, found = config.analysis.resamples, _region_sets(run, split)
+    resamples, sets = config.analysis.resamples, _region_sets(run, split)
     arrays = {"count": chosen.sum(axis=0), **pictures}
     arrays |= true_positives.summary(measured, images.units, resamples, config.seed)
-    for where in found:
+    for where in sets:
         inside = _inside(run, split, where, maps)
         summary = true_positives.summary(inside, where.images.units, resamples, config.seed)
         arrays |= {f"{where.name}.{name}": array for name, array in summary.items()}
@@ -91,7 +88,7 @@ def compute(run, split):
         "methods": methods,
         "stages": [stage._asdict() for stage in maps.stages],
         "grid": list(maps.grid),
-        "sets": [where.name for where in found],
+        "sets": [where.name for where in sets],
     }
     return Result(values, arrays)
 

@@ -92,7 +92,8 @@ def compute(run, split, photographs):
             names.append(_shown(file))
             pictures.append(image.numpy()[0])
         else:
-            left_out.append((_shown(file), f"damaged, or more than {MAX_PIXELS // 10**6} million pixels"))
+            why = f"damaged, more than {MAX_PIXELS // 10**6} million pixels, or beyond another bound"
+            left_out.append((_shown(file), why))
     if not pictures:
         raise UserError(f"--images {photographs.path}: expected photographs. {_received(left_out)}")
     found = examples.look(run, np.stack(pictures))

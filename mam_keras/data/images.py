@@ -22,11 +22,6 @@ def read(encoded):
     return formats.decode(encoded)
 
 
-def decode(encoded):
-    """The image alone that `read` gives."""
-    return read(encoded)[0]
-
-
 def prepare(image, size, fit="crop"):
     """Makes the image a square, as `square.along` says: uint8 (height, width, 3) -> uint8 (size, size, 3).
 

@@ -18,6 +18,7 @@ class Meanings(dict):
     """Cell -> what it means, in any case and with spaces around; each cell is looked at once."""
 
     MOST = 10_000  # are kept
+    EXPECTED = "yes or no, 1 or 0"
 
     def __missing__(self, cell: str) -> int:
         meaning = self.of(cell.strip().casefold())
@@ -37,6 +38,8 @@ class Meanings(dict):
 
 class StrictMeanings(Meanings):
     """1 and 0, or 1 and -1, and nothing else."""
+
+    EXPECTED = "1 or 0, or 1 or -1"
 
     def of(self, text):
         return {"0": ZERO, "1": YES, "-1": MINUS}.get(text, TEXT)
@@ -105,7 +108,7 @@ class Rows:
             first, name = self._texts[column], self.attributes[column]
             for position, (line, text) in enumerate(first):
                 times = 1 if position else 1 + count - len(first)
-                self.mistakes.add(line, "expected 1 or 0, or 1 or -1", repr(text.strip()), name, times)
+                self.mistakes.add(line, f"expected {self._meanings.EXPECTED}", repr(text.strip()), name, times)
         zero, minus = (codes == ZERO).ravel(), (codes == MINUS).ravel()
         if zero.any() and minus.any():  # one of them may mean "unknown"
             at, text, after = max((int(zero.argmax()), "0", "-1"), (int(minus.argmax()), "-1", "0"))

@@ -50,25 +50,18 @@ def linear_grad_cam(network, kernel, title="Grad-CAM", targets_axis=1):
     return Map(title, GRAD_CAM_NOTE, False, show, of)
 
 
-def grad_cam(network, output="features", title="Grad-CAM"):
-    """Grad-CAM of the head that answers, at an output or a stage of the network (Selvaraju et al. 2017).
+def grad_cam(network):
+    """Grad-CAM of the head that answers, at the features (Selvaraju et al. 2017); `by_depth` has it at other stages.
 
         L^k_p = ReLU(sum_c a^k_c F_{p,c}),   a^k_c = 1/P sum_p d logit_k / d F_{p,c}
 
     What is differentiated by is a shift of each channel, the same at all positions, so that no more is kept of K
-    backward passes than a. At the features, and where `Network.logit_of` tells a target's logit from the others', each
-    of them goes through that logit alone; otherwise through all of them.
-
-    Args:
-        output: of `Network.outputs`, or the name of one of `Network.stages`; the logits must depend on the image by way
-            of it alone.
+    backward passes than a. Where `Network.logit_of` tells a target's logit from the others', each of them goes through
+    that logit alone; otherwise through all of them.
     """
     import tensorflow as tf
 
-    at_features = output == "features"
-    tensor = network.outputs[output] if output in network.outputs else network.model.get_layer(output).output
-    below = keras.Model(network.model.input, tensor)
-    above = keras.Model(tensor, network.outputs[network.main_head])
+    above = keras.Model(network.outputs["features"], network.outputs[network.main_head])
     targets = len(network.targets.names)
 
     def weigh(features, derivative):
@@ -85,14 +78,13 @@ def grad_cam(network, output="features", title="Grad-CAM"):
         return weigh(features, tape.gradient(value, shift))
 
     def of(images, features, k):
-        if at_features and network.logit_of is not None:
+        if network.logit_of is not None:
             return of_one(features, lambda shifted: network.logit_of(shifted, k))
-        features = features if at_features else below(images, training=False)
         return of_one(features, lambda shifted: above(shifted, training=False)[:, k])
 
     def show(images):
-        features = below(images, training=False)
-        if at_features and network.logit_of is not None:
+        features = network.features(images)
+        if network.logit_of is not None:
             maps = tf.map_fn(lambda k: of(images, features, k), tf.range(targets), fn_output_signature=tf.float32)
         else:
             shift = tf.zeros_like(features[:, :1, :1])
@@ -103,7 +95,7 @@ def grad_cam(network, output="features", title="Grad-CAM"):
             maps = tf.map_fn(lambda one: weigh(features, one), derivatives, fn_output_signature=tf.float32)
         return tf.transpose(maps, (1, 2, 3, 0))
 
-    return Map(title, GRAD_CAM_NOTE, False, show, of)
+    return Map("Grad-CAM", GRAD_CAM_NOTE, False, show, of)
 
 
 def by_depth(network):

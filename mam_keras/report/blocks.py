@@ -144,7 +144,7 @@ class Explorer:
         exclusive: whether exactly one of them holds.
         heads: their titles, the one that answers first.
         maps: the system's own first.
-        depths: places of the stages' maps, from low to high, which are the last ones; none where there are no stages.
+        depths: how many of the maps, the last ones, are those of the stages, from low to high.
         pairs: V names of pairs (a, b), the identity first; none where there are no masks.
         grid: (H, W) of masks.
         groups: pairs of (title, looks), none of them empty.
@@ -155,7 +155,7 @@ class Explorer:
     exclusive: bool
     heads: tuple[str, ...]
     maps: tuple[ShownMap, ...]
-    depths: tuple[int, ...]
+    depths: int
     pairs: tuple[str, ...]
     grid: tuple[int, int]
     groups: tuple[tuple[str, tuple[Look, ...]], ...]

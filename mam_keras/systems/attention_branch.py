@@ -26,11 +26,10 @@ import functools
 from typing import ClassVar, Literal
 
 from mam_keras.settings import NonNegative
-from mam_keras.systems.system import Branch, CommonLoss, OnBackbone, Paper, Weighing
+from mam_keras.systems.system import OFFSETS, Branch, CommonLoss, OnBackbone, Paper, Weighing
 
 # Names of the layers whose outputs are those of `Network.outputs`
 _OUTPUTS = {"features": "features", "attributes": "logits", "attention": "attention_logits"}
-OFFSETS = {"residual": 1, "multiply": 0}
 
 
 class Settings(OnBackbone):

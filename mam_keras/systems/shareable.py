@@ -20,11 +20,10 @@ from mam_keras.model.backbones import names
 from mam_keras.settings import Text
 from mam_keras.systems import plain
 from mam_keras.systems.plain import Loss
-from mam_keras.systems.system import Branch, Paper
+from mam_keras.systems.system import OFFSETS, Branch, Paper
 
 __all__ = ["Loss", "Settings", "attach", "build"]
 
-OFFSETS = {"residual": 1, "multiply": 0}
 PLACES = ("early", "middle", "late")
 HALVINGS = 2  # of the hourglass, where the early stage's side can be halved so often
 

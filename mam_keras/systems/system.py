@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from mam_keras.model.backbones import BACKBONES, Stage, layers_of, stages
 from mam_keras.settings import Count, NonNegative, Positive, Section, Text, one_of
 
+OFFSETS = {"residual": 1, "multiply": 0}  # o in (o + M) x, as a setting `attention` says; none without attention
+
 
 class Branch(NamedTuple):
     """What a network makes of its features, as a page draws it: texts, K standing in for how many targets there are.

@@ -8,7 +8,7 @@ import pytest
 
 from mam_keras import analysis
 from mam_keras.analysis import photographs
-from mam_keras.data.images import decode, prepare
+from mam_keras.data.images import prepare, read
 from mam_keras.errors import UserError
 from mam_keras.files import digest
 from tests.analysis import untrained
@@ -43,15 +43,15 @@ def test_photographs_are_prepared_as_everywhere_and_the_rest_is_named(album):
     run = untrained.run()
     found = photographs.compute(run, "test", photographs.folder(album))
     assert found.arrays["ids"].tolist() == [HOSTILE, "a.jpg", "b.txt", "c.jpg"]
-    expected = [prepare(decode(encoded.sound()[name]), 16) for name in ("transparent png", "jpeg", "webp", "jpeg")]
+    expected = [prepare(read(encoded.sound()[name])[0], 16) for name in ("transparent png", "jpeg", "webp", "jpeg")]
     np.testing.assert_array_equal(found.arrays["images"], expected)
     assert "labels" not in found.arrays
     left_out = dict(found.values["left_out"])
     assert left_out == {
-        "broken.jpg": "damaged, or more than 33 million pixels",
+        "broken.jpg": "damaged, more than 33 million pixels, or beyond another bound",
         "empty.jpg": "not a JPEG, PNG, GIF, BMP or WebP",
         "folder.jpg": "a folder",
-        "huge.png": "damaged, or more than 33 million pixels",
+        "huge.png": "damaged, more than 33 million pixels, or beyond another bound",
         "loop.jpg": "not a file",
         "lost.jpg": "not a file",
         "notes.txt": "not a JPEG, PNG, GIF, BMP or WebP",

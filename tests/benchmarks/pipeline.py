@@ -24,7 +24,7 @@ import tensorflow as tf
 from mam_keras import command_line, config, data
 from mam_keras.data import pipeline
 from mam_keras.data.augmentation import Augmentation
-from mam_keras.data.images import decode, prepare
+from mam_keras.data.images import prepare, read
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
 from tests.benchmarks.timing import interleaved, machine, row, seconds
@@ -62,7 +62,7 @@ def from_files(split, settings, repeats):
         prepared[:] = [pipeline.read(split, "train", settings)]
 
     def plain():
-        return np.stack([prepare(decode(tf.io.read_file(path)), settings.image_size).numpy() for path in some])
+        return np.stack([prepare(read(tf.io.read_file(path))[0], settings.image_size).numpy() for path in some])
 
     np.testing.assert_array_equal(pipeline.read(split, "train", settings).images[: len(some)], plain())
     times = interleaved({"ours": ours, "plain": plain}, repeats)

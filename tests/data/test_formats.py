@@ -39,14 +39,14 @@ def test_every_tag_brings_the_image_back(tag, big):
         assert turned.numpy() == (tag > 1)
     jpeg = encode(np.ascontiguousarray(stored(upright, tag)), "JPEG")
     with_tag = encode(np.ascontiguousarray(stored(upright, tag)), "JPEG", exif=exif(tag, big))
-    np.testing.assert_array_equal(stored(images.decode(with_tag).numpy(), tag), images.decode(jpeg))
+    np.testing.assert_array_equal(stored(images.read(with_tag)[0].numpy(), tag), images.read(jpeg)[0])
 
 
 @pytest.mark.parametrize("form", TURNED)
 def test_pillow_turns_them_alike(form):
     for tag in TAGS:
         content = tagged(picture(31, 45), tag, form)
-        errors = np.abs(images.decode(content).numpy().astype(int) - pillow(content))
+        errors = np.abs(images.read(content)[0].numpy().astype(int) - pillow(content))
         assert errors.max() <= (16 if form == "JPEG" else 0), tag
 
 
@@ -110,7 +110,7 @@ def test_mutated_exif_data_are_read_as_a_plain_reader_reads_them():
 
 def test_the_same_faces_stored_turned_are_trained_on_alike(tmp_path, real_faces):
     faces = [
-        images.decode(path.read_bytes()).numpy() for path in sorted((real_faces / "img_align_celeba").iterdir())[:2]
+        images.read(path.read_bytes())[0].numpy() for path in sorted((real_faces / "img_align_celeba").iterdir())[:2]
     ]
     for fit in ("crop", "pad", "squash"):
         settings = Settings(source="synthetic_faces", image_size=16, fit=fit)
@@ -154,12 +154,12 @@ def test_what_was_turned_and_made_square_is_said_once_and_from_the_disk_cache(tm
 def test_a_bmps_colour_table_is_looked_up(colours, width):
     image = Image.fromarray(picture(19, width)).convert("P", palette=Image.Palette.ADAPTIVE, colors=colours)
     content = bytearray(encode(image, "BMP"))
-    np.testing.assert_array_equal(images.decode(bytes(content)), pillow(bytes(content)))
+    np.testing.assert_array_equal(images.read(bytes(content))[0], pillow(bytes(content)))
     content[22:26] = struct.pack("<i", -19)  # the first row is the upper one
-    np.testing.assert_array_equal(images.decode(bytes(content)), pillow(encode(image, "BMP"))[::-1])
+    np.testing.assert_array_equal(images.read(bytes(content))[0], pillow(encode(image, "BMP"))[::-1])
     del content[54 : int.from_bytes(content[10:14], "little")]
     content[10:14] = struct.pack("<I", 54)  # without a table, what it was read as before
-    grey = images.decode(bytes(content)).numpy()
+    grey = images.read(bytes(content))[0].numpy()
     assert (grey == grey[..., :1]).all()
 
 
@@ -182,21 +182,21 @@ def test_numbers_of_any_width_are_unpacked(bits):
     random = np.random.default_rng(bits)
     table = random.integers(0, 256, (2**bits, 3)).astype(np.uint8)
     numbers = random.integers(0, 2**bits, (5, 13))
-    np.testing.assert_array_equal(images.decode(packed_bmp(numbers, table.tolist(), bits)), table[numbers])
+    np.testing.assert_array_equal(images.read(packed_bmp(numbers, table.tolist(), bits))[0], table[numbers])
 
 
 def test_a_compressed_bmp_with_a_colour_table_is_refused():
     content = bytearray(packed_bmp(np.zeros((4, 4), int), [[1, 2, 3]], 8))
     content[30] = 1
     with pytest.raises(tf.errors.InvalidArgumentError, match="ways of packing a BMP"):
-        images.decode(bytes(content))
+        images.read(bytes(content))
 
 
 @pytest.mark.parametrize("form, options", [("WEBP", {"lossless": True, "exact": True}), ("PNG", {}), ("BMP", {})])
 def test_transparency_is_dropped(form, options):
     image = Image.fromarray(picture()).convert("RGBA")
     image.putalpha(Image.fromarray(picture(seed=1)[..., 0]))
-    np.testing.assert_array_equal(images.decode(encode(image, form, **options)), picture())
+    np.testing.assert_array_equal(images.read(encode(image, form, **options))[0], picture())
 
 
 # --- bounds ---
@@ -231,7 +231,7 @@ def test_a_bound_is_named_and_the_image_left_out(content, bound, tmp_path):
     "content", [encoded.scans(500), encoded.scans(20, 256), encoded.texts(10), encoded.texts(1, b"iCCP")]
 )
 def test_within_the_bounds_it_is_read(content):
-    np.testing.assert_allclose(images.decode(content), pillow(content), atol=2)
+    np.testing.assert_allclose(images.read(content)[0], pillow(content), atol=2)
 
 
 def plain_first_frame(data):

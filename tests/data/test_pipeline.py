@@ -12,7 +12,7 @@ from PIL import Image
 
 from mam_keras.data import pipeline
 from mam_keras.data.augmentation import GREY, Augmentation, Blocks
-from mam_keras.data.images import decode, prepare, read_files
+from mam_keras.data.images import prepare, read, read_files
 from mam_keras.data.source import Split, file_digests
 from mam_keras.data.synthetic_faces import Settings
 from mam_keras.errors import RunError, UserError
@@ -409,7 +409,7 @@ FINE = {"quality": 95}
 def test_every_form_becomes_three_channels_as_pillow_decodes_them(image, form, options, tolerance):
     data = encoded(image, form, **options)
     expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), float)
-    decoded = decode(data).numpy()
+    decoded = read(data)[0].numpy()
     assert decoded.dtype == np.uint8
     assert decoded.shape == (SIZE, SIZE, 3)
     errors = np.abs(decoded - expected)
@@ -419,7 +419,7 @@ def test_every_form_becomes_three_channels_as_pillow_decodes_them(image, form, o
 
 def test_16_bits_become_8():
     values = np.random.default_rng(0).integers(0, 2**16, (SIZE, SIZE)).astype(np.uint16)
-    decoded = decode(encoded(Image.fromarray(values), "PNG")).numpy()
+    decoded = read(encoded(Image.fromarray(values), "PNG"))[0].numpy()
     assert decoded.shape == (SIZE, SIZE, 3)
     assert np.abs(decoded - (values / 257)[..., None]).max() < 1
 

@@ -213,7 +213,7 @@ def test_a_table_is_refused_before_tensorflow_is_imported_and_anything_overwritt
     )
     assert (done.returncode, done.stdout) == (2, "False True\n")
     assert done.stderr == (
-        f"error: {table}: 2 errors: line 3, column 'one': expected 1 or 0, or 1 or -1. Received: 'many'; "
-        "line 7, column 'one': expected 1 or 0, or 1 or -1. Received: 'no idea'\n"
+        f"error: {table}: 2 errors: line 3, column 'one': expected yes or no, 1 or 0. Received: 'many'; "
+        "line 7, column 'one': expected yes or no, 1 or 0. Received: 'no idea'\n"
     )
     assert (run / "evaluation.json").exists()

@@ -153,8 +153,8 @@ def test_columns_of_something_else_are_left_out_and_said(table):
 def test_a_chosen_column_has_to_hold_labels(table, refusal):
     table.write_text(OTHERS)
     assert refusal(settings(table, group_column=None, attributes=("note", "shines"))) == (
-        f"{table}: 2 errors: line 4, column 'note': expected 1 or 0, or 1 or -1. Received: 'new'; "
-        "line 5, column 'note': expected 1 or 0, or 1 or -1. Received: 'old'"
+        f"{table}: 2 errors: line 4, column 'note': expected yes or no, 1 or 0. Received: 'new'; "
+        "line 5, column 'note': expected yes or no, 1 or 0. Received: 'old'"
     )
 
 
@@ -184,7 +184,7 @@ def test_all_errors_are_told_at_once(table, refusal):
         "line 3, column 'split': expected train, validation or test. Received: 'trial'; "
         f"line 4: {PATH}. Received: '../c.png'; "
         "line 5: expected 5 cells, as in the header. Received: 4; "
-        "line 6, column 'smiling': expected 1 or 0, or 1 or -1. Received: 'perhaps'; "
+        "line 6, column 'smiling': expected yes or no, 1 or 0. Received: 'perhaps'; "
         "line 6: expected every image once. Received: 'a.png', also in line 2"
     )
 
@@ -193,7 +193,7 @@ def test_the_first_ten_errors_are_told_and_all_counted(table, refusal):
     rows = "".join(f"{n}.png,{'1' if n % 3 else 'maybe'},train,1,ann\n" for n in range(100, 199))
     table.write_text("image,smiling,split,hat,person\na.png,1,train,1,ann\n" + rows)
     line = refusal(settings(table))
-    assert line.startswith(f"{table}: 33 errors: line 5, column 'smiling': expected 1 or 0, or 1 or -1.")
+    assert line.startswith(f"{table}: 33 errors: line 5, column 'smiling': expected yes or no, 1 or 0.")
     assert (line.count("Received"), line.endswith("; and 23 more")) == (10, True)
 
 
@@ -435,9 +435,9 @@ ROW = "a.png,1,train,0,ann"
          "['image', 'split', 'person'] and no more"),
         (ROW, "a.png,1,train,0", "{}, line 2: expected 5 cells, as in the header. Received: 4"),
         (ROW, ROW + ",", "{}, line 2: expected 5 cells, as in the header. Received: 6"),
-        (ROW, "a.png,happy,train,0,ann", "{}, line 2, column 'smiling': expected 1 or 0, or 1 or -1. Received: "
+        (ROW, "a.png,happy,train,0,ann", "{}, line 2, column 'smiling': expected yes or no, 1 or 0. Received: "
          "'happy'"),
-        (ROW, "a.png,1,train,N/A,ann", "{}, line 2, column 'hat': expected 1 or 0, or 1 or -1. Received: 'N/A'"),
+        (ROW, "a.png,1,train,N/A,ann", "{}, line 2, column 'hat': expected yes or no, 1 or 0. Received: 'N/A'"),
         (ROW, "a.png,1,train,-1,ann", "{}, line 3, column 'smiling': expected no to be 0, or -1, throughout. "
          "Received: 0 after -1"),
         (ROW, "a.png,1,trial,0,ann", "{}, line 2, column 'split': expected train, validation or test. Received: "

@@ -111,6 +111,6 @@ def photographs(request):
 @pytest.fixture(scope="session")
 def prepared(photographs):
     """The same, prepared: uint8 (n, 32, 32, 3)."""
-    from mam_keras.data.images import decode, prepare
+    from mam_keras.data.images import prepare, read
 
-    return np.stack([prepare(decode(photograph), 32).numpy() for photograph in photographs])
+    return np.stack([prepare(read(photograph)[0], 32).numpy() for photograph in photographs])

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from mam_keras.data import decoding, formats
-from mam_keras.data.images import decode, prepare
+from mam_keras.data.images import prepare, read
 from tests.export import encoded
 from tests.export.encoded import encode, picture
 
@@ -24,7 +24,7 @@ def test_everything_that_training_reads_is_prepared_as_in_training(decode_batch)
     images, valid = decode_batch(tf.constant(list(SOUND.values())))
     for name, image, readable in zip(SOUND, images.numpy(), valid.numpy(), strict=True):
         assert readable, name
-        np.testing.assert_array_equal(image, prepare(decode(SOUND[name]), 32), err_msg=name)
+        np.testing.assert_array_equal(image, prepare(read(SOUND[name])[0], 32), err_msg=name)
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
@@ -32,7 +32,7 @@ def test_what_training_cannot_read_is_not_valid(decode_batch, name):
     assert not decode_batch(tf.constant([UNREADABLE[name]]))[1].numpy().any()
     if name != "jpeg xl":  # which training would read
         with pytest.raises(tf.errors.InvalidArgumentError):
-            decode(UNREADABLE[name])
+            read(UNREADABLE[name])
 
 
 def test_the_order_of_images_is_kept(decode_batch):
@@ -40,7 +40,7 @@ def test_the_order_of_images_is_kept(decode_batch):
     images, valid = decode_batch(tf.constant(mixed))
     np.testing.assert_array_equal(valid, [False, True, False, True, False, True])
     for row in (1, 3, 5):
-        np.testing.assert_array_equal(images[row], prepare(decode(mixed[row]), 32))
+        np.testing.assert_array_equal(images[row], prepare(read(mixed[row])[0], 32))
     assert not images.numpy()[[0, 2, 4]].any()
 
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from mam_keras.analysis import photographs
-from mam_keras.data.images import decode, prepare
+from mam_keras.data.images import prepare, read
 from mam_keras.export.signatures import signatures
 from tests.analysis import untrained
 from tests.export.encoded import encode, picture, tagged
@@ -62,4 +62,4 @@ def test_photographs_are_prepared_as_the_run_s_images(tmp_path, fit):
     assert len(found) == 16
     for image in found:
         np.testing.assert_array_equal(image, prepare(face, 16, fit))
-    np.testing.assert_array_equal(jpeg, prepare(decode(encode(face, "JPEG")), 16, fit))
+    np.testing.assert_array_equal(jpeg, prepare(read(encode(face, "JPEG"))[0], 16, fit))

@@ -152,9 +152,9 @@ def container(exported):
 
 def test_tf_serving_answers_as_keras_does(container, network, exported, face):
     images = [encode(picture(90 + seed, 70, seed), "PNG") for seed in range(4)]
-    from mam_keras.data.images import decode, prepare
+    from mam_keras.data.images import prepare, read
 
-    prepared = np.stack([prepare(decode(image), 32).numpy() for image in images])
+    prepared = np.stack([prepare(read(image)[0], 32).numpy() for image in images])
     wanted = expected(network, prepared, *pairs(4))
     client = Client(container[0])
     for name in TAKING_PAIRS:

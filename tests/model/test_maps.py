@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mam_keras.data.source import Targets
 from mam_keras.model import maps
+from mam_keras.model.backbones import Stage
 from mam_keras.model.network import Head, Map, Network
 from tests.analysis import looked_at
 
@@ -46,11 +47,15 @@ def test_grad_cam_by_hand():
 def test_grad_cam_at_a_stage_by_hand():
     # At "low", 2 x the image, every derivative is twice as large and every activation half: the same map
     network = squared_network()
-    at_stage, at_features = maps.grad_cam(network, "low"), maps.grad_cam(network)
-    np.testing.assert_allclose(at_stage.show(IMAGE), at_features.show(IMAGE), rtol=1e-6)
+    network.stages = Stage("low", 1, 1), Stage("features", 1, 1)
     for k in range(2):
-        found = at_stage.of(tf.constant(IMAGE), network.features(IMAGE), k)
-        np.testing.assert_allclose(found, at_features.show(IMAGE)[..., k], rtol=1e-6)
+        activations, cams = maps.by_depth(network)(tf.constant(IMAGE), k)
+        expected = maps.grad_cam(network).show(IMAGE)[..., k]
+        assert len(cams) == 2
+        for found in cams:
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+        for found, times in zip(activations, (2, 4), strict=True):
+            np.testing.assert_allclose(found, times * IMAGE.mean(axis=-1), rtol=1e-6)
 
 
 def by_gradient(network, images, k):

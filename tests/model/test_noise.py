@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from mam_keras.data import pipeline, synthetic_faces
-from mam_keras.data.images import decode, prepare
+from mam_keras.data.images import prepare, read
 from mam_keras.model.noise import noise_level
 
 SIGMAS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
@@ -68,7 +68,7 @@ def test_it_rises_with_the_noise_of_drawn_faces():
 
 def test_it_rises_with_the_noise_of_real_faces(real_faces):
     paths = sorted((real_faces / "img_align_celeba").iterdir())[:30]
-    images = np.stack([prepare(decode(path.read_bytes()), 64).numpy() for path in paths])
+    images = np.stack([prepare(read(path.read_bytes())[0], 64).numpy() for path in paths])
     clean = rising(images / 255)[0]
     assert 0 < clean.max() < 0.05  # texture
 

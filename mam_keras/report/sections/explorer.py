@@ -82,7 +82,7 @@ def _explorer(found):
         values["exclusive"],
         tuple(wording.begun(wording.head(head, values["exclusive"])) for head in values["heads"]),
         tuple(ShownMap(wording.begun(one["title"]), one["note"], one["signed"], size) for one, size in maps),
-        tuple(place for place, name in enumerate(values["maps"]) if name.startswith(DEPTH)),
+        sum(name.startswith(DEPTH) for name in values["maps"]),
         tuple(_named(pair, values["pairs"][0]) for pair in values["pairs"]),
         arrays["masks"].shape[-2:] if "masks" in arrays else (1, 1),
         tuple((titles[name], tuple(_looks(result, most))) for name, result in found.items()),
