@@ -16,7 +16,7 @@ from mam_keras.analysis.result import Result
 from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.errors import UserError
 from mam_keras.export.run import run as export
-from mam_keras.files import read_json, write_json, write_record
+from mam_keras.files import digest_of, read_json, write_json, write_record
 from mam_keras.fit import checkpoint
 from mam_keras.fit.run import run as fit
 from mam_keras.report.run import run as report
@@ -322,6 +322,14 @@ def test_flipped_bits_of_a_record_change_nothing_or_are_refused(tmp_path):
         else:
             assert {key: found[key] for key in written} == written
     assert refused > 500
+
+
+def test_a_number_that_is_as_long_as_a_digest_is_none(tmp_path):
+    """As in the notes of a disk cache, which is no record."""
+    values = {"turned": 1.0, "most": 0.18348623853211}
+    assert len(str(values["most"])) == len(digest_of(""))
+    write_json(tmp_path / "notes.json", values)
+    assert read_json(tmp_path / "notes.json", "notes", dict[str, float]) == values
 
 
 def test_a_damaged_result_is_said_where_it_cannot_be_computed_anew(copied):
