@@ -98,7 +98,7 @@ FLOORS = (  # what imports run down through, from the ground up
     {"model"},
     {"systems"},
     {"config", "offsets"},
-    {"predictions", "trained_on", "records", "run_directory", "search_directory", "command_line"},
+    {"predictions", "trained_on", "records", "directed", "run_directory", "search_directory", "command_line"},
     {"evaluation"},
     {"fit"},
     {"analysis"},
