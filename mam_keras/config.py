@@ -16,6 +16,7 @@ from mam_keras.systems import SYSTEMS
 
 
 class Training(Section):
+    start_from: Text | None = None  # a run whose weights it starts from, as far as they fit (fit/start.py); --from
     epochs: Count = 10
     batch_size: Count = 32
     optimizer: Literal["adamw", "sgd"] = "adamw"

@@ -27,6 +27,15 @@ def _moment(text):
     return text
 
 
+class StartedFrom(TypedDict):
+    """The run whose weights another one began with."""
+
+    __pydantic_config__ = _MORE
+    run: str  # where it was
+    model: str  # a digest
+    said: list[str]  # what was taken of it, what was new
+
+
 class Environment(TypedDict):
     """Of environment.json."""
 
@@ -40,6 +49,7 @@ class Environment(TypedDict):
     start: NotRequired[Annotated[str, AfterValidator(_moment)]]
     end: NotRequired[Annotated[str, AfterValidator(_moment)] | None]
     settings: NotRequired[dict[str, Any]]  # of `trained`
+    started_from: NotRequired[StartedFrom]
     files: NotRequired[dict[str, str | None]]  # of `left`
 
 
@@ -96,7 +106,8 @@ def history(run, early_stopping=False) -> list[dict[str, float]]:
 def trained(config) -> dict[str, Any]:
     """What a run's weights follow from beside its data, as plain values; where files are does not count."""
     kept = {"seed": True, "model": True, "loss": True, "training": True, "data": set(PREPARED)}
-    return config.model_dump(mode="json", by_alias=True, include=kept, exclude={"loss": {"regions"}})
+    places = {"loss": {"regions"}, "training": {"start_from"}}
+    return config.model_dump(mode="json", by_alias=True, include=kept, exclude=places)
 
 
 def other_setting(kept, config):

@@ -73,11 +73,12 @@ class RunDirectory:
         return self.config.exists() and (marked(self.config) or _names_us(self))
 
     def _make_ready(self, config, overwrite):
-        if self.config.exists():
-            if overwrite:
-                self._empty()
-            else:
-                self._refuse_other(config)
+        if self.config.exists() and not overwrite:
+            self._refuse_other(config)
+        if config.training.start_from and (overwrite or not self.last_checkpoint.exists()):
+            self._require_start(config)
+        if overwrite:
+            self._empty()
         remove_partial(self.checkpoints)
         self.write_config(config)
 
@@ -106,6 +107,12 @@ class RunDirectory:
                 "checkpoint; choose another --run, or --overwrite"
             )
 
+    def _require_start(self, config):
+        start = located(config, Path.cwd(), self.trained_in).training.start_from
+        if Path(start).resolve() == self.path.resolve():
+            raise UserError(f"training.start_from: expected another run than the one to train. Received: {start}")
+        finished_run(start, "training.start_from")
+
     def _empty(self):
         """Removes what a run writes and nothing else; first what says that it is finished. Its config stays."""
         whole = (file.name for file in (self.evaluation, self.model, self.predictions))
@@ -128,6 +135,23 @@ class RunDirectory:
                     Path(folder).rmdir()
 
 
+def finished_run(path, key):
+    """The `RunDirectory` of a finished run and its configuration, for another run to begin with.
+
+    Raises `UserError` where there is none, opening with the `key` that names it, and for files that are damaged.
+    """
+    run = RunDirectory(path)
+    if not run.config.exists():
+        raise UserError(f"{key}: expected a run directory (with config.yaml). Received: {path}, no such run")
+    config = configuration.load(run.config)
+    if not run.finished:
+        raise UserError(f"{key}: expected a finished run. Received: {path}, which has no {run.evaluation.name} yet")
+    if not run.model.exists():
+        raise UserError(f"{key}: expected a run with its model. Received: {path}, without {run.model.name}")
+    records.require_whole(run, config)
+    return run, config
+
+
 def carried_over(there, here, sections=("analysis",)):
     """The configuration `there` with whatever of `here` changes nothing that was trained.
 
@@ -146,7 +170,8 @@ def located(config, *folders):
     They are relative to the first folder where none has; None among the folders is passed over.
     """
     folders, sections = [folder for folder in folders if folder is not None], {}
-    for name, keys in {"data": config.data.PLACES, "analysis": ("parts", "regions"), "loss": ("regions",)}.items():
+    places = {"data": config.data.PLACES, "analysis": ("parts", "regions"), "loss": ("regions",)}
+    for name, keys in (places | {"training": ("start_from",)}).items():
         section = getattr(config, name)
         for key in keys:
             path = getattr(section, key, None)

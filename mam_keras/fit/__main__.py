@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 from pathlib import Path
 
 from mam_keras import command_line
@@ -22,8 +23,12 @@ def main():
     )
     parser.add_argument("--run", metavar="DIR", help="the run directory; runs/<the configuration's name> if left out")
     parser.add_argument("--overwrite", action="store_true", help="start anew where a run already exists")
+    parser.add_argument(
+        "--from", dest="start", metavar="RUN_DIR", help="start from this run's weights, as far as they fit"
+    )
     arguments = parser.parse_args()
-    settings = config.load(arguments.config, arguments.set)
+    start = [] if arguments.start is None else [f"training.start_from={json.dumps(arguments.start)}"]
+    settings = config.load(arguments.config, [*arguments.set, *start])
     directory = RunDirectory(arguments.run or f"runs/{settings.name}")
     workers = cluster.read(settings.distribute.strategy)
     writes = workers is None or workers.chief

@@ -49,12 +49,16 @@ def restore(path, model, content=None):
 
 
 def _variables(model):
+    kinds = {"model": model.variables, "optimizer": model.optimizer.variables}
+    return {f"{kind}/{name}": one for kind, variables in kinds.items() for name, one in named(variables).items()}
+
+
+def named(variables):
     """{name: variable}, by path; of the same path, as copies of a stage may have, by their order."""
-    named = {}
-    for kind, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
-        for variable in variables:
-            name, number = f"{kind}/{variable.path}", 2
-            while name in named:
-                name, number = f"{kind}/{variable.path}#{number}", number + 1
-            named[name] = variable
-    return named
+    found = {}
+    for variable in variables:
+        name, number = variable.path, 2
+        while name in found:
+            name, number = f"{variable.path}#{number}", number + 1
+        found[name] = variable
+    return found

@@ -24,6 +24,8 @@ from mam_keras.fit import strategy as strategies
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
 from mam_keras.fit.progress import EpochLines
+from mam_keras.fit.start import take, weights_of
+from mam_keras.fit.strategy import from_chief
 from mam_keras.fit.table import table
 from mam_keras.model.losses import balanced_class_weights
 from mam_keras.run_directory import located
@@ -50,13 +52,15 @@ def _run(config, directory, strategy, source):
         if config != asked:  # its data are still where the run was begun
             environment["directory"] = str(directory.trained_in)
         if directory.environment.exists():  # carried on
-            environment["start"] = records.environment(directory).get("start", environment["start"])
+            kept = records.environment(directory)
+            environment |= {key: kept[key] for key in ("start", "started_from") if key in kept}
         write_json(directory.environment, environment)
+    weights = _weights(config, directory, strategy)
     _set_up(config)
     source, splits = _data(source or data.load(config.data), config, directory, strategy)
     train, validation, test = map(splits.get, SPLITS)
     _check_sizes(config, train, validation)
-    _check_equal(config, (train, validation, test), strategy)
+    _check_equal(config, weights, (train, validation, test), strategy)
     kind = "classes" if source.targets.exclusive else "attributes"
     print(
         f"{config.name}: {len(train):,} training images, {len(source.attributes)} {kind}, "
@@ -71,11 +75,17 @@ def _run(config, directory, strategy, source):
         if not directory.last_checkpoint.exists():  # which holds them, and the file may be gone by then
             config.model.load_weights(network.model)
             config.model.look_at(network.model, train.images)
+        said = take(network, weights) if weights else []
         network.model.compile(
             optimizer=make_optimizer(training, len(train) // config.training.batch_size),
             **network.losses(class_weights),
         )
         trainer = Trainer(network, config, Objective(network, class_weights), strategy)
+    print("".join(f"note: {line}\n" for line in said), end="")
+    if chief and weights:
+        environment["started_from"] = {"run": str(weights.path), "model": weights.model, "said": said}
+        write_json(directory.environment, environment)
+    del weights  # as much again as the network
     blocks = _blocks(config, network, train) if config.loss.localisation else None
     board = keras.callbacks.TensorBoard(directory.logs, write_graph=False) if chief else keras.callbacks.Callback()
     lines = EpochLines(config.training.epochs, [head.name for head in network.heads])
@@ -198,9 +208,16 @@ def _check_sizes(config, train, validation):
         )
 
 
-def _check_equal(config, splits, strategy):
+def _weights(config, directory, strategy):
+    """The `start.Weights` that a run begins with, None without any; one that is carried on has them already."""
+    begun = from_chief(strategy, b"" if directory.last_checkpoint.exists() else None) is not None
+    return None if begun or config.training.start_from is None else weights_of(config.training.start_from)
+
+
+def _check_equal(config, weights, splits, strategy):
     """All workers must train the same on the same images; what a machine calls its own are only places."""
-    settings = config.model_dump(mode="json", exclude={"data"}) | {"data": config.data.content()}
+    settings = config.model_dump(mode="json", exclude={"data": True, "training": {"start_from"}})
+    settings |= {"data": config.data.content(), "weights": weights and weights.model}
     found = hashlib.sha256(f"{__version__} {json.dumps(settings)}".encode())
     for split in filter(None, splits):
         found.update(json.dumps(split.ids.tolist()).encode() + split.labels.tobytes() + split.known.tobytes())

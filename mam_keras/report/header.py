@@ -62,6 +62,7 @@ def _training(run):
     return (
         f"{_epochs(run)}, batches of {training.batch_size}, {training.optimizer} with learning rate "
         f"{training.learning_rate:g}, {training.precision}"
+        + (f"; started from the weights of {training.start_from}" if training.start_from else "")
     )
 
 

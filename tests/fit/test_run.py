@@ -7,6 +7,7 @@ import csv
 import json
 import re
 import resource
+import shutil
 import signal
 import sys
 
@@ -17,7 +18,7 @@ import tensorflow as tf
 
 import mam_keras.model.layers  # noqa: F401 (registers what a saved model is made of)
 from mam_keras import command_line, config
-from mam_keras.files import locked, write_text
+from mam_keras.files import digest, locked, write_text
 from mam_keras.fit import __main__, checkpoint
 from mam_keras.fit.loop import Trainer
 from mam_keras.fit.progress import EpochLines
@@ -356,3 +357,83 @@ def test_a_damaged_checkpoint_is_no_traceback(fit, directory):
     assert code == 2
     assert len(errors) == 1
     assert errors[0].startswith(f"error: {directory.last_checkpoint}: expected this run's checkpoint (--overwrite ")
+
+
+# --- a run that starts from another ---
+
+
+@pytest.fixture
+def base(fit, tmp_path):
+    assert fit("data.attributes=[middle, top]", *KEPT, run=tmp_path / "base")[0] == 0
+    return RunDirectory(tmp_path / "base")
+
+
+KEPT = ("model.normalization=none", "training.learning_rate=1e-9", "training.epochs=1")  # weights as they are
+
+
+def test_a_run_starts_from_anothers_weights(fit, directory, base, tmp_path, monkeypatch):
+    """Attributes by name; from then on it needs the other run no more."""
+    monkeypatch.chdir(tmp_path)
+
+    def stop(callback, epoch, logs=None):
+        raise RuntimeError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochLines, "on_epoch_end", stop)
+        assert fit(*KEPT, flags=["--from", "base"])[0] == 1
+    code, lines, errors = fit(*KEPT, flags=["--from", "base"])
+    assert (code, errors) == (0, [])
+    said = [line.removeprefix("note: ") for line in lines if line.startswith("note: ")]
+    assert said == [
+        "taken from base: the weights of all 5 layers; heads of top, middle",
+        "new: heads of bottom",
+    ]
+    assert config.load(directory.config).training.start_from == "base"
+    noted = json.loads(directory.environment.read_text())["started_from"]
+    assert noted == {"run": "base", "model": digest(base.model), "said": said}
+    with np.load(base.predictions) as there, np.load(directory.predictions) as here:
+        np.testing.assert_allclose(here["test.attributes"][:, :2], there["test.attributes"][:, ::-1], atol=1e-5)
+
+
+def test_a_run_that_is_carried_on_needs_the_other_no_more(fit, directory, base, monkeypatch):
+    begin = EpochLines.on_epoch_begin
+
+    def stop(callback, epoch, logs=None):
+        if epoch == 1:
+            raise RuntimeError("stopped")
+        begin(callback, epoch, logs)
+
+    settings = (*KEPT, "training.epochs=2")
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochLines, "on_epoch_begin", stop)
+        assert fit(*settings, flags=["--from", str(base.path)])[0] == 1
+    noted = json.loads(directory.environment.read_text())["started_from"]
+    shutil.rmtree(base.path)
+    code, lines, errors = fit(*settings, flags=["--from", str(base.path)])
+    assert (code, errors, len(history(directory))) == (0, [], 2)
+    assert not [line for line in lines if "taken" in line]
+    assert json.loads(directory.environment.read_text())["started_from"] == noted
+
+
+def test_what_a_run_cannot_start_from_is_refused_in_one_line(fit, directory, base, tmp_path):
+    def refused(run, line, flags=()):
+        code, lines, errors = fit(*KEPT, f"training.start_from={run}", flags=flags)
+        assert (code, lines, len(errors)) == (2, [], 1), errors
+        assert errors[0].startswith(f"error: {line}")
+
+    refused(tmp_path / "none", "training.start_from: expected a run directory (with config.yaml). Received: ")
+    refused(directory.path, "training.start_from: expected another run than the one to train.", ["--overwrite"])
+    model, evaluation = base.model.read_bytes(), base.evaluation.read_bytes()
+    base.model.write_bytes(model[:-100] + bytes(100))
+    refused(base.path, f"{base.model}: expected the file that this run left")
+    base.model.unlink()
+    refused(
+        base.path, f"training.start_from: expected a run with its model. Received: {base.path}, without model.keras"
+    )
+    base.model.write_bytes(model)
+    base.evaluation.unlink()
+    refused(base.path, f"training.start_from: expected a finished run. Received: {base.path}, which has no evaluation")
+    base.evaluation.write_bytes(evaluation)
+    code, _, errors = fit(*KEPT, "model.front_end=[6, 6]", "model.dilations=[]", flags=["--from", str(base.path)])
+    assert (code, len(errors)) == (2, 1)
+    assert errors[0].startswith("error: training.start_from: expected a run whose network makes features as this one")
