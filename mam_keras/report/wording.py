@@ -40,11 +40,6 @@ def begun(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def judged(difference: Estimate) -> str:
-    """What is to be said behind a difference that is none for sure; "" behind others."""
-    return "" if difference.measurable else ", no difference that these images could show"
-
-
 def unknown(counts: list[int], images: int, exclusive: bool) -> str:
     """How many labels of K targets are not known, one sentence; "" where all are."""
     if exclusive:

@@ -1,6 +1,6 @@
 """What `results.collect` found, by names, as the sections of the page read it. Computes nothing."""
 
-from mam_keras.report import figures, wording
+from mam_keras.report import figures, verdicts, wording
 from mam_keras.report.blocks import Column, Table
 from mam_keras.report.headlines import column
 from mam_keras.statistics import Estimate
@@ -125,10 +125,8 @@ class View:
         title = column(measure).title
         if seeds < LEAST or gain is None:
             return f"Which has the higher {title} nobody can say of {wording.count(seeds, 'seed')}: it takes {LEAST}."
-        if not gain.measurable:
-            return f"Over {seeds} seeds neither is measurably ahead in {title}."
-        better, worse = (group, self.baseline) if gain.value > 0 else (self.baseline, group)
-        return f"Over {seeds} seeds {better['group']} is measurably ahead of {worse['group']} in {title}."
+        judged = verdicts.verdict(gain).value
+        return f"Over {seeds} seeds {group['group']} is {judged} {self.baseline['group']} in {title}."
 
 
 def estimate(numbers) -> Estimate | None:

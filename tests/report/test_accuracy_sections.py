@@ -147,19 +147,26 @@ def test_the_summary_says_where_the_majority_class_does_as_well(small):
     found = result_of([[0.3, 0.2, 0.4], [0.01, -0.01, 0.02], [0.0, 0.0, 0.0]])
     section = accuracy.section(replace(small, results={"accuracy": found}), [])
     assert section.summary == (
-        "On 2,000 test images of 880 people the attribute heads are right in 70.3 % (66.3 to 74.0), 10.3 points above "
-        "always answering the majority class (60.0 %).",
-        "Of 3 attributes 2 are not measurably better answered than by the majority class: Name1, Name2.",
+        "On 2,000 test images of 880 people the attribute heads are right in 70.3 % (66.3 to 74.0), clearly better "
+        "than always answering the majority class (60.0 %, +10.3 points (+6.3 to +14.0)).",
+        "Of 3 attributes, not measurably different from always answering no: Name1 and Name2.",
+    )
+    clearly = result_of([[0.3, 0.2, 0.4], [-0.1, -0.2, -0.05], [0.0, -0.1, 0.1]])
+    clearly.arrays["attributes.positive_rate"][2] = 0.6  # then the majority answer is yes
+    summary = accuracy.section(replace(small, results={"accuracy": clearly}), []).summary
+    assert summary[1] == (
+        "Of 3 attributes, clearly worse than always answering no: Name1; not measurably different from always "
+        "answering yes: Name2."
     )
     worse = accuracy.section(replace(small, results={"accuracy": result_of([[0.01, -0.1, 0.1]])}), [])
-    assert "61.0 % (50.0 to 70.0), not measurably better than always answering" in worse.summary[0]
+    assert "61.0 % (50.0 to 70.0), not measurably different from always answering" in worse.summary[0]
     assert "the choice of the people tested, not training" in worse.reading
 
 
 @pytest.mark.parametrize(
     "difference, ending",
-    [((0.01, -0.01, 0.02), "+1.00 points (-1.00 to +2.00), no difference that these images could show."),
-     ((-0.01, -0.02, -0.005), "-1.00 points (-2.00 to -0.50).")],
+    [((0.01, -0.01, 0.02), "+1.00 points (-1.00 to +2.00), not measurably different."),
+     ((-0.01, -0.02, -0.005), "-1.00 points (-2.00 to -0.50), clearly worse.")],
 )  # fmt: skip
 def test_the_summary_compares_the_heads(small, difference, ending):
     found = result_of([[0.3, 0.2, 0.4]], ("attributes", "multi_label"), difference)
@@ -295,7 +302,7 @@ def test_reconstructions_stand_beside_the_mean_image(report, small_run):
     found = small.results["reconstructions"]
     no_better = Result(found.values, found.arrays | {"control": np.array([0.0, np.nan, np.nan])})
     section = reconstructions.section(replace(small, results={"reconstructions": no_better}), [])
-    assert "the mean image does no worse" in section.summary[0]
+    assert section.summary[0].endswith("the mean image 0.00000: not measurably different.")
 
 
 def test_training_shows_every_term_and_which_weights_were_kept(small):

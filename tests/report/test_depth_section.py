@@ -50,13 +50,13 @@ def summary(**arguments):
 def test_what_changes_with_depth_is_said_with_its_numbers():
     (first, *_) = summary(concentration={"grad_cam.low": 0.2}, ratio={"grad_cam.low": 0.9, "grad_cam.features": 0.7})
     assert first == (
-        "From low to features Grad-CAM's concentration rises from 0.20 (0.19 to 0.21) to 0.50 (0.49 to 0.51); its "
-        "energy in the region falls from 0.90 (0.89 to 0.91) to 0.70 (0.69 to 0.71)."
+        "From low to features Grad-CAM's concentration goes from 0.20 (0.19 to 0.21) to 0.50 (0.49 to 0.51), clearly "
+        "higher; its energy in the region goes from 0.90 (0.89 to 0.91) to 0.70 (0.69 to 0.71), clearly lower."
     )
     (same, *_) = summary(sets=())
     assert same == (
-        "From low to features Grad-CAM's concentration does not change measurably (0.50 (0.49 to 0.51) and 0.50 "
-        "(0.49 to 0.51))."
+        "From low to features Grad-CAM's concentration goes from 0.50 (0.49 to 0.51) to 0.50 (0.49 to 0.51), not "
+        "measurably different."
     )
 
 
@@ -66,10 +66,13 @@ def test_the_best_stage_and_the_controls_that_win_are_named():
     )
     assert deletion == (
         "By deletion the best stage's Grad-CAM is that of middle (0.30 (0.29 to 0.31), random heat 0.50 (0.49 to "
-        "0.51)); the last stage has 0.50 (0.49 to 0.51); there centre blob is better."
+        "0.51)); the last stage has 0.50 (0.49 to 0.51), not measurably different from random weights and random heat; "
+        "clearly worse than centre blob."
     )
     assert insertion.startswith("By insertion the best stage's Grad-CAM is that of low (0.80")
-    assert insertion.endswith("; there random weights and random heat are better.")
+    assert insertion.endswith(
+        "not measurably different from centre blob; clearly worse than random weights and random heat."
+    )
 
 
 def test_every_stage_stands_in_the_table_with_what_it_sees():

@@ -104,15 +104,29 @@ def test_localisation_gives_the_analysis_numbers(small):
 def test_localisation_says_which_control_wins(small):
     arrays = small.results["localisation"].arrays
     mean, difference = arrays["exact.ratio.mean"], arrays["exact.ratio.difference.mean"]
-    wins = np.stack([np.full(4, 1.0), np.full(4, 0.9), np.full(4, 1.1)], axis=1)
-    first = localisation.section(changed(small, "localisation", **{"exact.ratio.difference.mean": wins}), []).summary[0]
-    assert first.endswith("Every other map and control does worse.")
-    loses = moved(moved(wins, 2, -0.5), 0, 0.05)  # worse than the blob, not told from Grad-CAM
-    run = changed(small, "localisation", **{"exact.ratio.difference.mean": loses})
-    first = localisation.section(run, []).summary[0]
-    cam = f"Grad-CAM of the multi-label head ({mean[1, 0]:.1f})"
-    assert f"does better: centre blob ({mean[3, 0]:.1f}); does as well: {cam}" in first
     assert len(difference) == 4
+    wins = np.stack([np.full(4, 1.0), np.full(4, 0.9), np.full(4, 1.1)], axis=1)
+    blob, cam = f"centre blob ({mean[3, 0]:.1f})", f"Grad-CAM of the multi-label head ({mean[1, 0]:.1f})"
+    loses = moved(moved(wins, 2, -0.5), 0, 0.05)  # worse than the blob, not told from Grad-CAM
+    changes = {"exact.ratio.difference.mean": loses, "exact.pointing.difference.mean": wins}
+    _, energy, pointing, *_ = localisation.section(changed(small, "localisation", **changes), []).summary
+    assert energy.endswith(f"; not measurably different from {cam}; clearly worse than {blob}.")
+    assert pointing.startswith("By pointing the maps are clearly better than Grad-CAM of the multi-label head (")
+    assert "different" not in pointing and "worse" not in pointing  # each measure is judged by itself
+
+
+def test_localisation_names_the_attributes_where_a_control_wins(small):
+    found = small.results["localisation"]
+    names = found.values["attributes"]
+    reported = np.flatnonzero(~np.isnan(found.arrays["exact.area"]))
+    better = np.zeros_like(found.arrays["exact.pointing.difference"])
+    better[...] = 0.3, 0.2, 0.4
+    worse = better.copy()
+    worse[reported[0], 2] = -0.3, -0.4, -0.2
+    section = localisation.section(changed(small, "localisation", **{"exact.pointing.difference": worse}), [])
+    assert f"By pointing clearly worse than centre blob: {names[reported[0]]}." in section.summary
+    section = localisation.section(changed(small, "localisation", **{"exact.pointing.difference": better}), [])
+    assert not any(text.startswith("By pointing clearly worse") for text in section.summary)
 
 
 def test_localisation_compares_runs_by_their_own_maps(small):
@@ -146,11 +160,19 @@ def test_faithfulness_says_when_a_control_costs_more(small):
     arrays = small.results["faithfulness"].arrays
     difference = np.array([[1.0, 0.9, 1.1], [1.0, 0.9, 1.1]])
     good = changed(small, "faithfulness", **{"covering.difference.mean": difference})
-    assert "what the map points at costs more than both controls" in faithfulness.section(good, []).summary[0]
+    best = "the map is clearly better than random blocks and the middle of the image."
+    assert faithfulness.section(good, []).summary[0].endswith(best)
     bad = changed(small, "faithfulness", **{"covering.difference.mean": moved(difference, 1, -2)})
-    assert "the middle of the image costs more than what the map points at" in faithfulness.section(bad, []).summary[0]
+    assert faithfulness.section(bad, []).summary[0].endswith("; clearly worse than the middle of the image.")
     equal = changed(small, "faithfulness", **{"covering.difference.mean": moved(difference, 0, 0.05)})
-    assert "random blocks cost as much" in faithfulness.section(equal, []).summary[0]
+    assert "not measurably different from random blocks" in faithfulness.section(equal, []).summary[0]
+    one = np.zeros_like(arrays["covering.difference"])
+    one[...] = 1.0, 0.9, 1.1
+    (k, *_) = np.flatnonzero(~np.isnan(arrays["logit"]))
+    one[k, 1] = -1.0, -1.1, -0.9
+    named = faithfulness.section(changed(small, "faithfulness", **{"covering.difference": one}), []).summary
+    name = small.results["faithfulness"].values["attributes"][k]
+    assert f"For {name} it is clearly worse than the middle of the image." in named
     means = block(faithfulness.section(small, []), "faithfulness-means")
     assert [row[2].value for row in means.rows[:3]] == arrays["covering.mean"][:, 0].tolist()
     assert means.rows[2][3].value == arrays["covering.difference.mean"][1, 0]
@@ -169,8 +191,8 @@ def test_deletion_names_the_attributes_where_a_control_wins(small):
     mean = result.arrays["deletion.mean"][:, 0]
     (first,) = [text for text in section.summary if text.startswith("Deletion by contributions")]
     assert first.startswith(f"Deletion by contributions has an area of {mean[0]:.2f} (")
-    assert first.endswith(f"against {mean[3]:.2f} in random order; every other map and control does worse.")
-    assert f"By deletion no control is measurably better than contributions for any of {of}." in section.summary
+    assert f"random order ({mean[3]:.2f})" in first and "clearly better than" in first and "worse" not in first
+    assert f"By deletion no control is clearly better than contributions for any of {of}." in section.summary
     k = reported[0]
     worse = best.copy()
     worse[k, 3] = 0.2, 0.1, 0.3  # the centre first
@@ -178,11 +200,12 @@ def test_deletion_names_the_attributes_where_a_control_wins(small):
     loses = {"deletion.difference": worse, "deletion.difference.mean": worse[k]}
     section = faithfulness.section(changed(small, "deletion", **loses), [])
     assert (
-        f"A control is measurably better than contributions by deletion for 1 of {of}: {names[k]} (centre first)."
+        f"A control is clearly better than contributions by deletion for 1 of {of}: {names[k]} (centre first)."
         in section.summary
     )
     (first,) = [text for text in section.summary if text.startswith("Deletion by contributions")]
-    assert f"better: Grad-CAM of the multi-label head ({mean[1]:.2f}), centre first ({mean[4]:.2f})." in first
+    rivals = f"Grad-CAM of the multi-label head ({mean[1]:.2f}) and centre first ({mean[4]:.2f})."
+    assert first.endswith(f"; clearly worse than {rivals}")
     (row,) = [row for row in block(section, "faithfulness-attribute-areas").rows if row[0] == names[k]]
     assert row[7] == "centre first"
     areas = block(section, "faithfulness-areas")
@@ -223,7 +246,7 @@ def test_toggling_names_the_largest_effect_and_compares_it(small):
     )
     assert section.summary[1] == (
         f"{names[0]} alone moves {names[2]} by +0.20 (+0.10 to +0.30) here and by +5.00 (+4.00 to +6.00) in other: "
-        "the intervals are apart."
+        "clearly less."
     )
     rows = block(section, "toggling-pairs").rows
     assert rows[0][:2] == (names[3], names[1])

@@ -140,19 +140,19 @@ def test_the_summary_says_when_a_control_wins(usual):
     first, statistics, verdict, precision, offset, automatic = usual.summary
     assert "sigma 0.2 the answers keep 70.0 % (69.0 to 71.0) accuracy (majority class: 80.0)" in first
     assert "from 90.0 and 90.0 without noise" in first
-    assert "At 2 of 2 noise levels" in verdict
-    assert "against the best control it is ahead at none and behind at every level" in verdict
+    assert "against no transformation, clearly better at all of 2 noise levels" in verdict
+    assert "against the best control clearly worse at all of 2 noise levels" in verdict
     assert "needs no label, changes balanced accuracy by +3.0 points (+2.0 to +4.0) at sigma 0.2" in statistics
     assert "changes it by +5.5 points (+4.5 to +6.5) at sigma 0.2: +5.0 points (+4.0 to +6.0) by its" in automatic
-    assert "+0.5 points (-0.5 to +1.5) by the transformation on top; of 2 noise levels, against the best" in automatic
-    assert "it is ahead at none and behind at every level" in automatic
+    assert "+0.5 points (-0.5 to +1.5) by the transformation on top; against the best" in automatic
+    assert "against the best control it is clearly worse at all of 2 noise levels" in automatic
     assert "+2.0 points (+1.0 to +3.0)" in precision
     assert "+7.0 points (+6.0 to +8.0) at sigma 0.2, and by +7.0 points (+6.0 to +8.0) without noise" in offset
 
 
 @pytest.mark.parametrize(
     "over_control, words",
-    [(0.0, "ahead at none: it does as well"), (0.05, "against the best control it is ahead at all of them")],
+    [(0.0, "not measurably different at any of 2 noise levels"), (0.05, "clearly better at all of 2 noise levels")],
 )
 def test_the_summary_says_when_a_control_does_as_well_and_when_pairs_win(over_control, words):
     drawn = section(over_control=over_control, automatic_over_control=over_control)
@@ -163,7 +163,7 @@ def test_the_summary_counts_what_is_mixed():
     result = made_up()
     result.arrays["balanced_accuracy.over_control"][2] = (0.05, 0.04, 0.06)
     drawn = robustness.section(SimpleNamespace(results={"robustness": result}), [])
-    assert "it is ahead at 1 and behind at 1" in drawn.summary[2]
+    assert "control clearly better at 1 of 2 noise levels, clearly worse at 1" in drawn.summary[2]
 
 
 def test_the_table_has_the_chosen_and_what_it_gains(usual):

@@ -97,7 +97,8 @@ def test_runs_say_what_they_change_what_it_costs_and_which_failed(found):
     assert runs.summary == (
         "1 run failed: hot.",
         "On test small_field has accuracy 89.5 % (88.5 to 90.5) where papers has 90.0 % (89.0 to 91.0): -0.40 points "
-        "(-0.60 to -0.20) on the same images. Which has the higher accuracy nobody can say of 1 seed: it takes 3.",
+        "(-0.60 to -0.20) on the same images, clearly worse. Which has the higher accuracy nobody can say of 1 seed: "
+        "it takes 3.",
     )
     (why,) = blocks(runs, Missing)
     assert why.text == "hot (training.learning_rate 10.0) failed: the loss became infinite."
@@ -164,9 +165,13 @@ def test_several_seeds_have_a_table_of_their_own_with_intervals_over_the_seeds()
 @pytest.mark.parametrize(
     ("own", "base", "verdict"),
     [
-        ((0.93, 0.931, 0.932), (0.90, 0.90, 0.90), "Over 3 seeds gM is measurably ahead of g in top-1 accuracy."),
-        ((0.89, 0.891, 0.892), (0.90, 0.90, 0.90), "Over 3 seeds g is measurably ahead of gM in top-1 accuracy."),
-        ((0.90, 0.92, 0.94), (0.90, 0.90, 0.90), "Over 3 seeds neither is measurably ahead in top-1 accuracy."),
+        ((0.93, 0.931, 0.932), (0.90, 0.90, 0.90), "Over 3 seeds gM is clearly better than g in top-1 accuracy."),
+        ((0.89, 0.891, 0.892), (0.90, 0.90, 0.90), "Over 3 seeds gM is clearly worse than g in top-1 accuracy."),
+        (
+            (0.90, 0.92, 0.94),
+            (0.90, 0.90, 0.90),
+            "Over 3 seeds gM is not measurably different from g in top-1 accuracy.",
+        ),
         ((0.95, 0.95), (0.90, 0.90), "Which has the higher top-1 accuracy nobody can say of 2 seeds: it takes 3."),
     ],
 )

@@ -3,8 +3,7 @@
 import numpy as np
 
 from mam_keras.analysis.accuracy import compared
-from mam_keras.data import some
-from mam_keras.report import figures, quoted, wording
+from mam_keras.report import figures, quoted, verdicts, wording
 from mam_keras.report.blocks import Column, Figure, Paragraph, Section, Table
 from mam_keras.report.sections import classes
 from mam_keras.statistics import Estimate, defined_mean
@@ -67,24 +66,34 @@ def _summary(result, settings):
         Estimate.of(arrays[f"{head}.{metric}.mean"]) for metric in ("accuracy", "gain", "majority_accuracy")
     )
     people = "" if values["groups"] is None else f" of {values['groups']:,} people"
-    better = (
-        f"{100 * gain.value:.1f} points above" if gain.value > 0 and gain.measurable else "not measurably better than"
-    )
     subject = wording.head(head)
     yield (
         f"On {wording.count(values['images'], f'{settings.split} image')}{people} the {subject} "
-        f"{wording.verb(subject)} right in {wording.percent(accuracy)}, {better} always answering the majority class "
-        f"({100 * majority.value:.1f} %)."
+        f"{wording.verb(subject)} right in {wording.percent(accuracy)}, {verdicts.verdict(gain).value} always "
+        f"answering the majority class ({100 * majority.value:.1f} %, {wording.points(gain)})."
     )
-    gains = dict(zip(values["attributes"], arrays[f"{head}.gain"], strict=True))
-    gains = {name: row for name, row in gains.items() if not np.isnan(row[0])}
-    weak = [name for name, row in gains.items() if not row[1] > 0]
-    if weak:
-        yield (
-            f"Of {wording.count(len(gains), 'attribute')} {len(weak)} "
-            f"{'is' if len(weak) == 1 else 'are'} not measurably better answered than by the majority class: "
-            f"{some(weak, 8)}."
-        )
+    if weak := weak_targets(result):
+        yield f"Of {wording.count(len(values['attributes']), 'attribute')}, {weak}."
+
+
+def weak_targets(result) -> str:
+    """Which attributes are not clearly better answered than by always saying the same, by what is said; "" for none."""
+    values, usual = result.values, usual_answers(result)
+    gain, parts = result.arrays[f"{values['heads'][0]}.gain"], {verdicts.Verdict.WORSE: [], verdicts.Verdict.ALIKE: []}
+    for answer in ("no", "yes"):
+        gains = {name: Estimate.of(gain[k]) for k, name in enumerate(values["attributes"]) if usual[k] == answer}
+        for one, names in verdicts.sorted_by(gains).items():
+            parts.get(one, []).append(f"{one.value} always answering {answer}: {verdicts.listed(names)}")
+    return "; ".join(text for texts in parts.values() for text in texts)
+
+
+def usual_answers(result) -> list[str]:
+    """What the majority class answers to each attribute: "yes" where it is right as often as the attribute is there."""
+    majority, rate = (
+        result.arrays[f"{result.values['heads'][0]}.{metric}"][:, 0]
+        for metric in ("majority_accuracy", "positive_rate")
+    )
+    return np.where(np.abs(majority - rate) < np.abs(majority - (1 - rate)), "yes", "no").tolist()
 
 
 def _heads_compared(result):
@@ -98,7 +107,7 @@ def _heads_compared(result):
     its = arrays[f"{values['heads'][1]}.{metric}.mean"][0]
     return (
         f"The {other} {wording.verb(other)} right in {100 * its:.1f} %; "
-        f"{first} minus {other}: {wording.points(difference, 2)}{wording.judged(difference)}.",
+        f"{first} minus {other}: {wording.points(difference, 2)}, {verdicts.word(difference)}.",
     )
 
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from mam_keras.data import some
-from mam_keras.report import figures, wording
+from mam_keras.report import figures, verdicts, wording
 from mam_keras.report.blocks import Column, Figure, Table
 from mam_keras.statistics import Estimate
 
@@ -26,11 +25,11 @@ def summary(result, settings):
         for metric in ("top1", "gain", "majority_top1", "balanced_accuracy")
     )
     people = "" if values["groups"] is None else f" of {values['groups']:,} people"
-    better = f"{100 * gain.value:.1f} points above" if gain.value > 0 and gain.measurable else "not measurably above"
     yield (
         f"On {wording.count(values['images'], f'{settings.split} image')}{people} the answer is right in "
-        f"{wording.percent(right)}, {better} always answering {values['majority']}, the most frequent class of "
-        f"training ({100 * majority.value:.1f} %); balanced accuracy is {wording.percent(balanced)}."
+        f"{wording.percent(right)}, {verdicts.verdict(gain).value} always answering {values['majority']}, the most "
+        f"frequent class of training ({100 * majority.value:.1f} %, {wording.points(gain)}); balanced accuracy is "
+        f"{wording.percent(balanced)}."
     )
     pairs = confusions(result)
     if pairs:
@@ -43,7 +42,7 @@ def summary(result, settings):
         name for name, count in zip(values["attributes"], arrays["confusion"].sum(axis=0), strict=True) if not count
     ]
     if never:
-        yield f"Never answered: {some(never, 8)}."
+        yield f"Never answered: {verdicts.listed(never)}."
 
 
 def blocks(result):

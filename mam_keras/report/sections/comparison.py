@@ -1,7 +1,7 @@
 """How the runs named together answer the same images, and the papers' ablation beside the runs' own."""
 
 from mam_keras.analysis.accuracy import compared as metrics
-from mam_keras.report import quoted, wording
+from mam_keras.report import quoted, verdicts, wording
 from mam_keras.report.blocks import Column, Missing, Paragraph, Section, Table
 from mam_keras.report.sections.accuracy import TITLES
 from mam_keras.statistics import Estimate
@@ -61,7 +61,7 @@ def _summary(run, compared):
             f"{other.name} is right in {100 * right[1][0]:.1f} % where {run.name} is right in "
             f"{100 * right[0][0]:.1f} % ({wording.count(values['images'], 'shared image')}, "
             f"{wording.count(len(values['attributes']), wording.target(values['exclusive']))}): "
-            f"{wording.points(difference, 2)}{wording.judged(difference)}."
+            f"{wording.points(difference, 2)}, {verdicts.word(difference)}."
         )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mam_keras.report import figures, quoted, wording
+from mam_keras.report import figures, quoted, verdicts, wording
 from mam_keras.report.blocks import Column, Figure, Missing, Section, Table
 from mam_keras.statistics import Estimate
 
@@ -35,10 +35,10 @@ def _summary(found):
     pairs = _pairs(found) if "labels" in arrays else ()
     if pairs:
         first, second, label, cut, *_, difference = pairs[0]
-        if difference.low is not None and difference.low > 0:
+        if verdicts.verdict(difference) is verdicts.Verdict.BETTER:
             sentences.append(
-                f"{first} and {second} go together in the logits more than in the labels of the same images, more than "
-                f"any other pair: {cut:.2f} against {label:.2f}."
+                f"{first} and {second} go together in the logits clearly more than in the labels of the same images, "
+                f"more than any other pair: {cut:.2f} against {label:.2f}."
             )
     return tuple(sentences)
 

@@ -5,7 +5,7 @@ import numpy as np
 from mam_keras.analysis.deletion import MOST as OF_DELETION
 from mam_keras.analysis.depth import MEASURES, MOST, STEPS
 from mam_keras.analysis.true_positives import LEAST
-from mam_keras.report import figures, wording
+from mam_keras.report import figures, verdicts, wording
 from mam_keras.report.blocks import Cell, Column, Figure, Gallery, Missing, Section, Table
 from mam_keras.report.sections.localisation import WHERE
 from mam_keras.statistics import Estimate
@@ -87,24 +87,18 @@ def _summary(view):
     for measure, what in (("concentration", "concentration"), ("ratio", "energy in the region")):
         if measure in view.measures:
             before, after, gain = view.mean(measure, first), view.mean(measure, last), view.gain(measure, first)
-            verb = "rises" if gain.value > 0 else "falls"
-            change = f"{verb} from {_number(before)} to {_number(after)}"
-            if not gain.measurable:
-                change = f"does not change measurably ({_number(before)} and {_number(after)})"
-            changes.append(f"{what} {change}")
+            judged = verdicts.word(gain, "higher", "lower")
+            changes.append(f"{what} goes from {_number(before)} to {_number(after)}, {judged}")
     yield f"From {view.stages[0]} to {view.stages[-1]} Grad-CAM's {'; its '.join(changes)}."
     for measure, better in (("deletion", min), ("insertion", max)):
         best = better(view.stages, key=lambda name: view.mean(measure, f"grad_cam.{name}").value)
-        winners = [
-            _CONTROLS[name]
-            for name in _CONTROLS
-            if (gain := view.gain(measure, name)).measurable and (gain.value > 0) == (measure == "deletion")
-        ]
-        judged = f"; there {' and '.join(winners)} {'is' if len(winners) == 1 else 'are'} better" if winners else ""
+        gains = {title: view.gain(measure, name) for name, title in _CONTROLS.items()}
+        if measure == "deletion":
+            gains = {title: verdicts.turned(gain) for title, gain in gains.items()}
         highest, chance, own = (_number(view.mean(measure, name)) for name in (f"grad_cam.{best}", "random", last))
         yield (
             f"By {measure} the best stage's Grad-CAM is that of {best} ({highest}, random heat {chance}); the last "
-            f"stage has {own}{judged}."
+            f"stage has {own}, {verdicts.against(gains)}."
         )
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from mam_keras.analysis import deletion
 from mam_keras.analysis.faithfulness import COVERED, DRAWS, MOST, REMOVED
 from mam_keras.analysis.true_positives import LEAST
-from mam_keras.report import figures, wording
+from mam_keras.report import figures, verdicts, wording
 from mam_keras.report.blocks import Column, Figure, Missing, Paragraph, Section, Table
 from mam_keras.report.sections.localisation import notes
 from mam_keras.statistics import Estimate
@@ -13,6 +13,7 @@ from mam_keras.statistics import Estimate
 NEEDS = ("faithfulness",)
 TITLE = "Faithfulness"
 _NAMES = {"map": "own map", "random": "random", "centre": "centre", "top": "most important"}
+_BLOCKS = {"random": "random blocks", "centre": "the middle of the image"}  # rivals of what the map points at
 _ORDERS = {"untrained": "random weights", "random": "random order", "centre": "centre first"}  # controls of deletion
 _BETTER = {"deletion": -1, "insertion": 1}  # the sign of a better area
 
@@ -59,38 +60,40 @@ def _of(found, loss, methods, method):
     return Estimate.of(found.arrays[f"{loss}.mean"][methods.index(method)])
 
 
-def _gain(found, loss, methods, method):
-    """Of the first method over another one."""
-    return Estimate.of(found.arrays[f"{loss}.difference.mean"][methods.index(method) - 1])
+def _gain(found, loss, methods, method, k=None):
+    """Of the first method over another one: in the mean, or of one target."""
+    numbers = found.arrays[f"{loss}.difference.mean"] if k is None else found.arrays[f"{loss}.difference"][k]
+    return Estimate.of(numbers[methods.index(method) - 1])
+
+
+def _reported(found):
+    """(k, name) of the targets with enough true positives."""
+    return [(k, found.values["attributes"][k]) for k in np.flatnonzero(~np.isnan(found.arrays["logit"]))]
 
 
 def _summary(found):
     losses = {method: _of(found, "covering", COVERED, method) for method in COVERED}
     missed = {method: _of(found, "missed", COVERED, method) for method in COVERED}
-    verdicts = []
-    for method in COVERED[1:]:
-        gain = _gain(found, "covering", COVERED, method)
-        blocks = "random blocks cost" if method == "random" else "the middle of the image costs"
-        if not gain.measurable:
-            verdicts.append(f"{blocks} as much, as far as these images show")
-        elif gain.value < 0:
-            verdicts.append(f"{blocks} more than what the map points at")
+    gains = {_BLOCKS[method]: _gain(found, "covering", COVERED, method) for method in COVERED[1:]}
     where = found.values["positions"][0] / found.values["positions"][1]
     yield (
         f"Covering the {100 * where:.0f} % of the image where the map is highest takes {_number(losses['map'])} off "
         f"the logit, random blocks {_number(losses['random'])}, the centre {_number(losses['centre'])}; "
-        f"{_percents(missed)} of the images are then no longer found: "
-        + ("; ".join(verdicts) if verdicts else "what the map points at costs more than both controls")
-        + "."
+        f"{_percents(missed)} of the images are then no longer found. As a pointer to what the answer needs the map is "
+        f"{verdicts.against(gains)}."
     )
+    for method in COVERED[1:]:
+        gains = {name: _gain(found, "covering", COVERED, method, k) for k, name in _reported(found)}
+        for one, names in verdicts.sorted_by(gains).items():
+            if one in (verdicts.Verdict.ALIKE, verdicts.Verdict.WORSE):
+                yield f"For {verdicts.listed(names)} it is {one.value} {_BLOCKS[method]}."
     if found.values["channels"] is None:
         return
     top, random = (_of(found, "channels", REMOVED, method) for method in REMOVED)
     gain = _gain(found, "channels", REMOVED, "random")
-    judged = "" if gain.measurable and gain.value > 0 else ", no more than random ones"
     yield (
         f"Without the {wording.count(found.values['channels'][0], 'most important channel')} the logit loses "
-        f"{_number(top)}{judged}; without as many random ones {_number(random)}."
+        f"{_number(top)}, without as many random ones {_number(random)}: {verdicts.word(gain, 'more', 'less')}."
     )
 
 
@@ -209,15 +212,14 @@ class _Ordered:
 
     def gain(self, measure, method, k=None):
         """Of the own map over another method: in the mean, or of one attribute. Better is above 0."""
-        sign, place = _BETTER[measure.removesuffix("_logit")], self.methods.index(method) - 1
         numbers = self.arrays[f"{measure}.difference.mean"] if k is None else self.arrays[f"{measure}.difference"][k]
-        value, low, high = sign * numbers[place]
-        return Estimate.of((value, low, high) if sign > 0 else (value, high, low))
+        gain = Estimate.of(numbers[self.methods.index(method) - 1])
+        return gain if _BETTER[measure.removesuffix("_logit")] > 0 else verdicts.turned(gain)
 
     def winners(self, measure, k):
-        """Controls that are measurably better than the own map for an attribute."""
+        """Controls that are clearly better than the own map for an attribute."""
         gains = {method: self.gain(measure, method, k) for method in self.controls}
-        return [method for method, gain in gains.items() if gain.measurable and gain.value < 0]
+        return verdicts.sorted_by(gains).get(verdicts.Verdict.WORSE, [])
 
 
 def _ordered(view):
@@ -243,29 +245,23 @@ def _ordered_summary(view):
     own = view.title(view.methods[0])
     for measure, sign in _BETTER.items():
         mean = view.mean(measure, view.methods[0])
-        better, equal = [], []
-        for method in view.methods[1:]:
-            gain, text = view.gain(measure, method), f"{view.title(method)} ({view.mean(measure, method).value:.2f})"
-            if not gain.measurable:
-                equal.append(text)
-            elif gain.value < 0:
-                better.append(text)
-        judged = [f"better: {', '.join(better)}"] * bool(better) + [f"as good: {', '.join(equal)}"] * bool(equal)
+        gains = {
+            f"{view.title(method)} ({view.mean(measure, method).value:.2f})": view.gain(measure, method)
+            for method in view.methods[1:]
+        }
         low_or_high = "low" if sign < 0 else "high"
         yield (
-            f"{measure.capitalize()} by {own} has an area of {_number(mean)}, where {low_or_high} is better, against "
-            f"{view.mean(measure, 'random').value:.2f} in random order; "
-            + ("; ".join(judged) if judged else "every other map and control does worse")
-            + "."
+            f"{measure.capitalize()} by {own} has an area of {_number(mean)}, where {low_or_high} is better: "
+            f"{verdicts.against(gains)}."
         )
         won = {k: view.winners(measure, k) for k in view.reported}
         won = {view.attributes[k]: methods for k, methods in won.items() if methods}
         names = ", ".join(f"{name} ({', '.join(map(view.title, methods))})" for name, methods in won.items())
         of = wording.count(len(view.reported), view.noun)
         yield (
-            f"A control is measurably better than {own} by {measure} for {len(won)} of {of}: {names}."
+            f"A control is clearly better than {own} by {measure} for {len(won)} of {of}: {names}."
             if won
-            else f"By {measure} no control is measurably better than {own} for any of {of}."
+            else f"By {measure} no control is clearly better than {own} for any of {of}."
         )
 
 

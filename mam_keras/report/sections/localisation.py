@@ -5,7 +5,7 @@ import numpy as np
 from mam_keras.analysis.blocks import WIDTH
 from mam_keras.analysis.localisation import MOST, SMALL
 from mam_keras.analysis.true_positives import LEAST
-from mam_keras.report import figures, wording
+from mam_keras.report import figures, verdicts, wording
 from mam_keras.report.blocks import Cell, Column, Figure, Gallery, Missing, Paragraph, Section, Table
 from mam_keras.statistics import Estimate
 
@@ -76,9 +76,10 @@ class _View:
     def title(self, method):
         return named(method, self.maps)
 
-    def gain(self, measure, method):
-        """Of the own map over another method."""
-        return Estimate.of(self[f"{measure}.difference.mean"][self.methods.index(method) - 1])
+    def gain(self, measure, method, k=None):
+        """Of the own map over another method: in the mean, or of one attribute."""
+        numbers = self[f"{measure}.difference.mean"] if k is None else self[f"{measure}.difference"][k]
+        return Estimate.of(numbers[self.methods.index(method) - 1])
 
 
 def _reading(run, found):
@@ -120,8 +121,15 @@ def _summary(view):
     yield (
         f"By {WHERE[view.name]}, maps ({view.title(view.own)}) put {_times(ratio)} as much of themselves where the "
         f"attribute is as chance would, and their highest point meets it in {wording.percent(pointing, 0)} of the "
-        f"images ({wording.count(len(view.reported), 'attribute')}). {_verdict(view)}"
+        f"images ({wording.count(len(view.reported), 'attribute')})."
     )
+    for measure, by, shown in (("ratio", "energy", "{:.1f}"), ("pointing", "pointing", "{:.0%}")):
+        gains = {
+            f"{view.title(method)} ({shown.format(view.mean(measure, method).value)})": view.gain(measure, method)
+            for method in view.methods[1:]
+        }
+        yield f"By {by} the maps are {verdicts.against(gains)}."
+    yield from _wrong_places(view)
     small = view.values["small"]
     if len(small) < len(view.reported) and small:
         small_ratio, small_pointing = (Estimate.of(view[f"small.{name}.mean"][0]) for name in ("ratio", "pointing"))
@@ -134,19 +142,15 @@ def _summary(view):
         yield f"The least energy ratio of them has {view.attributes[least]}, {view['ratio'][least, 0, 0]:.1f}."
 
 
-def _verdict(view):
-    """Which other maps and controls do as well or better in the mean, in one sentence."""
-    better, equal = [], []
-    for method in view.methods[1:]:
-        if (gain := view.gain("ratio", method)).measurable:
-            if gain.value < 0:
-                better.append(f"{view.title(method)} ({view.mean('ratio', method).value:.1f})")
-        else:
-            equal.append(f"{view.title(method)} ({view.mean('ratio', method).value:.1f})")
-    if not better and not equal:
-        return "Every other map and control does worse."
-    parts = [f"does better: {', '.join(better)}"] * bool(better) + [f"does as well: {', '.join(equal)}"] * bool(equal)
-    return f"By energy another map or control {'; '.join(parts)}."
+def _wrong_places(view):
+    """The attributes whose map a control beats or equals, by each measure."""
+    for measure, by in (("ratio", "energy"), ("pointing", "pointing")):
+        for control in ("uniform", "blob"):
+            gains = {view.attributes[k]: view.gain(measure, control, k) for k in view.reported}
+            found = verdicts.sorted_by(gains)
+            for one in (verdicts.Verdict.WORSE, verdicts.Verdict.ALIKE):
+                if names := found.get(one):
+                    yield f"By {by} {one.value} {view.title(control)}: {verdicts.listed(names)}."
 
 
 def _times(estimate):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mam_keras.report import figures
+from mam_keras.report import figures, verdicts
 from mam_keras.report.blocks import Cell, Figure, Gallery, Section
 from mam_keras.statistics import Estimate
 
@@ -25,13 +25,13 @@ def section(run, others):
 def _summary(result):
     mean, control = (Estimate.of(result.arrays[name]) for name in ("mean", "control"))
     interval = "" if mean.low is None else f" ({mean.low:.5f} to {mean.high:.5f})"
-    sentence = f"Reconstructions have a mean squared error of {mean.value:.5f}{interval}; "
+    sentence = (
+        f"Reconstructions have a mean squared error of {mean.value:.5f}{interval}, answering every image with the mean "
+        f"image {control.value:.5f}: {verdicts.apart(control, mean, 'better', 'worse')}"
+    )
     if mean.value < control.value:
-        return sentence + (
-            f"answering every image with the mean image has {control.value:.5f}, so {_share(mean, control):.1f} % of "
-            "what differs between the images is kept."
-        )
-    return sentence + f"answering every image with the mean image does no worse ({control.value:.5f})."
+        return f"{sentence}; {_share(mean, control):.1f} % of what differs between the images is kept."
+    return f"{sentence}."
 
 
 def _share(mean, control):

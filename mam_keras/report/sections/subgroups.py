@@ -1,6 +1,6 @@
 """Whether the answers are as good within one group of images as outside it."""
 
-from mam_keras.report import wording
+from mam_keras.report import verdicts, wording
 from mam_keras.report.blocks import Column, Section, Table
 from mam_keras.statistics import Estimate
 
@@ -32,8 +32,9 @@ def _summary(result):
         balanced = Estimate.of(result.arrays["balanced_accuracy.mean"][group, 2])
         yield (
             f"With {name} the {head} {wording.verb(head, 'answer', 'answers')} right in {100 * having.value:.1f} %, "
-            f"without in {100 * without.value:.1f} %: {wording.points(difference)}; always answering the majority "
-            f"class differs by {wording.points(majority)}, balanced accuracy by {wording.points(balanced)}."
+            f"without in {100 * without.value:.1f} %: {wording.points(difference)}, {verdicts.word(difference)}; "
+            f"always answering the majority class differs by {wording.points(majority)}, balanced accuracy by "
+            f"{wording.points(balanced)} ({verdicts.word(balanced)})."
         )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mam_keras.report import figures, wording
+from mam_keras.report import figures, verdicts, wording
 from mam_keras.report.blocks import Column, Figure, Section, Table
 from mam_keras.statistics import Estimate
 
@@ -62,11 +62,9 @@ def _summary(run, compared):
             ours, its = _effect(run, toggled, moved), _effect(other, toggled, moved)
             if ours is None or its is None:
                 continue
-            apart = None not in (its.low, ours.low) and (ours.low > its.high or ours.high < its.low)
-            judged = "the intervals are apart" if apart else "the intervals overlap"
             yield (
                 f"{toggled} alone moves {moved} by {_number(ours)} here and by {_number(its)} in {other.name}: "
-                f"{judged}."
+                f"{verdicts.apart(ours, its)}."
             )
 
 

@@ -1,6 +1,6 @@
 """What each run changes, and what that does to its answers on test images."""
 
-from mam_keras.report import wording
+from mam_keras.report import verdicts, wording
 from mam_keras.report.blocks import Column, Missing, Section
 from mam_keras.report.headlines import column
 from mam_keras.study.plan import in_words
@@ -51,4 +51,4 @@ def _paired(view, group, measure):
     difference = estimate(view.first(group)["difference"].get(measure))
     if difference is None:
         return ""
-    return f": {wording.points(difference, 2)} on the same images{wording.judged(difference)}"
+    return f": {wording.points(difference, 2)} on the same images, {verdicts.word(difference)}"

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from mam_keras.report import wording
+from mam_keras.report import verdicts, wording
 from mam_keras.report.blocks import Missing, Section
 from mam_keras.report.sections.robustness import curves, tables
 from mam_keras.report.sections.robustness.view import View
 
 NEEDS = ("robustness",)
 TITLE = "Robustness against noise"
+_LEVELS = "noise levels"
 TYPICAL = 0.2  # the summary speaks of the sigma next to this one
 
 
@@ -103,12 +104,10 @@ def _verdict(view, spoiled):
     metric = "balanced_accuracy"
     gains = {index: view.best_gain(metric, index) for index in spoiled}
     beyond = [view.estimate(f"{metric}.over_control", index) for index in spoiled]
-    helps = sum(one.measurable and one.value > 0 for one in gains.values())
-    text = (
-        f"At {helps} of {wording.count(len(spoiled), 'noise level')} the pair (a, b) chosen on validation has a "
-        "measurably higher balanced accuracy than no transformation"
+    yield (
+        "In balanced accuracy the pair (a, b) chosen on validation is, against no transformation, "
+        f"{verdicts.often(gains.values(), _LEVELS)}; against the best control {verdicts.often(beyond, _LEVELS)}."
     )
-    yield f"{text}; {_against_the_control(beyond)}."
     ranked = {index: view.best_gain("average_precision", index) for index in spoiled}
     index = max(ranked, key=lambda index: ranked[index].value or 0)
     if ranked[index].value is not None:
@@ -116,19 +115,6 @@ def _verdict(view, spoiled):
             "In average precision, which no offset can change, the pair chosen for it gains at most "
             f"{wording.points(ranked[index])} over no transformation (sigma {view.conditions[index][1]:g})."
         )
-
-
-def _against_the_control(differences):
-    """How often something is measurably better than the best control: `Estimate`s of the differences, in words."""
-    wins, loses = (sum(one.measurable and sign * one.value > 0 for one in differences) for sign in (1, -1))
-    if wins == len(differences):
-        return "against the best control it is ahead at all of them"
-    if wins:
-        return f"against the best control it is ahead at {wins} and behind at {loses}"
-    behind = "every level" if loses == len(differences) else loses
-    return "against the best control it is ahead at none" + (
-        f" and behind at {behind}" if loses else ": it does as well"
-    )
 
 
 def _automatic(view, typical, spoiled):
@@ -144,8 +130,8 @@ def _automatic(view, typical, spoiled):
         beyond = view.estimate(f"{metric}.automatic_over_offset", typical)
         text += f": {wording.points(offset)} by its offsets alone and "
         if (beyond.value, beyond.low, beyond.high) == (0, 0, 0):
-            text += "nothing by the transformation, because no pair is measurably better there than none"
+            text += "nothing by the transformation, because no pair is clearly better there than none"
         else:
             text += f"{wording.points(beyond)} by the transformation on top"
     beyond = [view.estimate(f"{metric}.automatic_over_control", index) for index in spoiled]
-    yield f"{text}; of {wording.count(len(spoiled), 'noise level')}, {_against_the_control(beyond)}."
+    yield f"{text}; against the best control it is {verdicts.often(beyond, _LEVELS)}."
