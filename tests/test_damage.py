@@ -92,7 +92,8 @@ READERS = {
     "report beside another": lambda run: report([run.path.parent / "whole", run.path], run.path / "page"),
     "export": lambda run: export(run, run.path / "served"),
     "study": lambda run: settle(
-        SimpleNamespace(configs={"run": configuration.load(run.config)}), SimpleNamespace(run=lambda _: run)
+        SimpleNamespace(configs={"run": configuration.load(run.config)}, starts={}),
+        SimpleNamespace(run=lambda _: run, config=lambda study, name: study.configs[name]),
     ),
 }
 

@@ -14,7 +14,8 @@ from mam_keras.errors import UserError
 from mam_keras.settings import Name, Section, Share, Text
 from mam_keras.study.study_directory import OWN_FILES
 
-Changes = dict[Text, Any]  # {section.key: value}
+Changes = dict[Text, Any]  # {section.key: value}, and of a run FROM
+FROM = "from"  # key of a run's changes that is no setting: the run of the study whose weights it starts from
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 MEASURED_ALIKE = ("analysis", "evaluation")  # sections that no run changes for itself
 
@@ -29,7 +30,7 @@ class StudyFile(Section):
     choose_by: Literal["localisation", "accuracy"] = "localisation"  # on validation
     most_accuracy_lost: Share = 0.01  # of validation accuracy, against the baseline, by the run that is chosen
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = None  # every run once with each of them
-    runs: Annotated[dict[Name, Changes], Field(min_length=1)]  # each only what it changes
+    runs: Annotated[dict[Name, Changes], Field(min_length=1)]  # each only what it changes, and which it starts `from`
 
     @model_validator(mode="after")
     def _possible(self):
@@ -37,7 +38,14 @@ class StudyFile(Section):
             raise ValueError(f"baseline: expected one of the runs, {', '.join(self.runs)}. Received: {self.baseline!r}")
         if len(set(self.seeds or ())) < len(self.seeds or ()):
             raise ValueError(f"seeds: expected each of them once. Received: {list(self.seeds)}")
+        above = []
         for name, changes in self.runs.items():
+            if FROM in changes and changes[FROM] not in above:
+                raise ValueError(
+                    f"runs.{name}.from: expected a run that stands above it ({', '.join(above) or 'there is none'}). "
+                    f"Received: {changes[FROM]!r}"
+                )
+            above.append(name)
             if self.seeds and "seed" in changes:
                 raise ValueError(
                     f"runs.{name}: expected no seed of its own where the study has `seeds`. Received: {changes['seed']}"
@@ -56,13 +64,16 @@ class Study:
     Attributes:
         file: as it was read, with what the command line sets for every run in `set`.
         configs: {run: its `config.Config`}, which has the run's name.
-        changes: {run: {section.key: value}}, its seed among them where the study gives it.
+        changes: {run: {section.key: value}}, its seed among them where the study gives it, and which run it is `from`.
+        starts: {run: the run of the study that it starts from}; `training.start_from` of its configuration is that
+            run's name until its directory is known (`StudyDirectory.config`).
         groups: {group: its runs}; those of one group differ by their seed alone.
     """
 
     file: StudyFile
     configs: dict[str, Config]
     changes: dict[str, Changes]
+    starts: dict[str, str]
     groups: dict[str, list[str]]
 
     @property
@@ -109,31 +120,47 @@ def load(path, overrides=()) -> Study:
     overrides = dict(map(settings.assignment, overrides))
     _refuse_unfit(values.set_, f"{path}: set")
     _refuse_unfit(overrides, "--set")
-    configs, every, groups = {}, {}, {}
+    configs, every, starts, groups = {}, {}, {}, {}
     for group, own in values.runs.items():
         where = f"{path}: runs.{group}"
         _refuse_unfit(own, where, MEASURED_ALIKE)
         for name, changes in _seeded(group, own, values.seeds):
-            config = _resolved(path.parent / values.base, name, values.set_ | changes | overrides, where)
+            settled = values.set_ | changes | overrides
+            if FROM in changes:
+                start = _named(settled.pop(FROM), changes["seed"] if values.seeds else None)
+                starts[name] = settled["training.start_from"] = start
+            config = _resolved(path.parent / values.base, name, settled, where)
             _refuse_unchosen(config, where)
             for other, same in configs.items():
                 if config == same.model_copy(update={"name": name}):
                     raise UserError(f"{where}: expected settings that no other run has. Received: those of run {other}")
-            alike = (one for one, runs in groups.items() if _but_for_the_seed(configs[runs[0]], config))
+            alike = (one for one, runs in groups.items() if _but_for_the_seed(configs[runs[0]], config, groups))
             groups.setdefault(next(alike, group), []).append(name)
             configs[name], every[name] = config, changes
-    return Study(values.model_copy(update={"set_": values.set_ | overrides}), configs, every, groups)
+    return Study(values.model_copy(update={"set_": values.set_ | overrides}), configs, every, starts, groups)
 
 
 def _seeded(name, changes, seeds):
     """Names and changes of what one entry of the file asks for."""
     if seeds is None:
         return [(name, changes)]
-    return [(f"{name}-seed{seed}", changes | {"seed": seed}) for seed in seeds]
+    return [(_named(name, seed), changes | {"seed": seed}) for seed in seeds]
 
 
-def _but_for_the_seed(one, other):
-    return one.model_copy(update={"name": other.name, "seed": other.seed}) == other
+def _named(name, seed):
+    return name if seed is None else f"{name}-seed{seed}"
+
+
+def _but_for_the_seed(one, other, groups):
+    """Whether two configurations are the same but for their seeds, and for those of what they start from."""
+    group = {run: name for name, runs in groups.items() for run in runs}
+
+    def seedless(config):
+        start = config.training.start_from
+        training = config.training.model_copy(update={"start_from": group.get(start, start)})
+        return config.model_copy(update={"name": "", "seed": 0, "training": training})
+
+    return seedless(one) == seedless(other)
 
 
 def _resolved(base, name, changes, where):

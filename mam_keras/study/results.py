@@ -121,9 +121,15 @@ def _run(study, name, looked, why):
         "changes": study.changes[name],
         "failed": why,
         "epochs": config.training.epochs,
-        "aided": bool(config.loss.localisation),
+        "aided": _aided(study, name),
         **found,
     }
+
+
+def _aided(study, name):
+    """Also by the run that it starts from."""
+    start = study.starts.get(name)
+    return bool(study.configs[name].loss.localisation) or (start is not None and _aided(study, start))
 
 
 def _differences(comparison, measures):

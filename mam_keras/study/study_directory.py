@@ -29,6 +29,14 @@ class StudyDirectory:
     def run(self, name) -> RunDirectory:
         return RunDirectory(self.path / name)
 
+    def config(self, study, name):
+        """The `config.Config` of a run of a `plan.Study`, which may start from another one here."""
+        config = study.configs[name]
+        if name not in study.starts:
+            return config
+        start = {"start_from": str(self.run(study.starts[name]).path)}
+        return config.model_copy(update={"training": config.training.model_copy(update=start)})
+
     def open(self, study):
         """Holds the directory (`held`) for a `plan.Study`: new, carried on, or with other runs than before.
 

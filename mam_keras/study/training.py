@@ -5,7 +5,7 @@ import time
 from mam_keras import child, records
 from mam_keras import config as configuration
 from mam_keras.errors import RunError, UserError
-from mam_keras.files import expecting, full_disk
+from mam_keras.files import digest, expecting, full_disk
 from mam_keras.run_directory import carried_over
 from mam_keras.settings import difference
 from mam_keras.study.plan import in_words
@@ -17,15 +17,24 @@ def settle(study, directory):
     What a run was trained with stands. What comes after training, its `analysis`, and where its data are become the
     study's.
 
-    Raises `UserError` where the study has changed a setting that a finished run was trained with.
+    Raises `UserError` where the study has changed a setting that a finished run was trained with, or a run of the study
+    that it started from.
     """
-    for name, config in study.configs.items():
-        run = directory.run(name)
+    for name in study.configs:
+        config, run = directory.config(study, name), directory.run(name)
         if not run.config.exists():
             continue
         there = configuration.load(run.config)
+        if name in study.starts:  # whose model is compared, not its place
+            start = {"start_from": config.training.start_from}
+            there = there.model_copy(update={"training": there.training.model_copy(update=start)})
         if run.finished:
             records.require_whole(run, there)
+            if not _started_here(study, directory, name):
+                raise UserError(
+                    f"{run.path}: expected a run that started from {study.starts[name]} of this study. Received: one "
+                    f"that started from another model; remove {run.path} to train it again"
+                )
         trained = carried_over(there, config)
         if trained == config:
             run.write_config(config)
@@ -40,7 +49,8 @@ def settle(study, directory):
 def train_missing(study, directory) -> dict[str, str]:
     """Trains, or carries on, every run of a settled study that is not finished; returns {run: why} of the failed ones.
 
-    A run that fails does not keep the others from being trained; the next command tries it again.
+    A run that fails keeps none of the others from being trained but those that start from it; the next command tries
+    them again.
 
     Raises `UserError` where `fit` finds that a run's input is at fault, and `RunError` where the disk is full.
     """
@@ -51,11 +61,15 @@ def train_missing(study, directory) -> dict[str, str]:
         if name not in to_train:
             print(f"{title}: {_validation(run)}; finished before", flush=True)
             continue
+        if (start := study.starts.get(name)) in failed:
+            failed[name] = f"{start}, which it starts from, failed: {failed[start]}"
+            print(f"{title}: {failed[name]}", flush=True)
+            continue
         left = f", about {_minutes(seconds, to_train[to_train.index(name) :])} min left" if seconds else ""
         print(f"{title}: changes {in_words(study.changes[name])}{left}; {child.log(run)}", flush=True)
         start = time.monotonic()
         try:
-            _train(study.configs[name], run)
+            _train(directory.config(study, name), run, _started_here(study, directory, name))
         except RunError as why:
             if full_disk(why):
                 raise
@@ -67,9 +81,18 @@ def train_missing(study, directory) -> dict[str, str]:
     return failed
 
 
-def _train(config, run):
+def _started_here(study, directory, name):
+    """Whether a run started from the study's run as it is now, as far as it has started from any."""
+    started = (records.environment(directory.run(name)) or {}).get("started_from")
+    if started is None or name not in study.starts:
+        return True
+    return started["model"] == digest(directory.run(study.starts[name]).model)
+
+
+def _train(config, run, started_here):
     child.await_other(run)
-    other = run.config.exists() and not run.finished and configuration.load(run.config) != config
+    other = run.config.exists() and not run.finished
+    other = other and (not started_here or configuration.load(run.config) != config)
     if other:
         print("  begun with other settings and never finished: it begins anew", flush=True)
     child.train(config, run, overwrite=other)

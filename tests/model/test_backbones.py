@@ -112,6 +112,7 @@ def of(size=16, channels=4, **values):
 
 KINDS = {
     "dilation": {"kind": "dilation", "front_end": (4, 4), "dilations": (1, 2)},
+    "alexnet": {"kind": "alexnet", "width": 0.04},
     "resnet": {"kind": "resnet", "depth": 8, "width": 0.25},
     "bottlenecks": {"kind": "resnet", "depth": 14, "width": 0.125, "stem_stride": 2, "strides": (1, 2, 1)},
     "inception": {"kind": "inception_v1", "width": 0.03},
@@ -295,11 +296,40 @@ def test_what_cannot_be_built_is_refused(values, line):
     assert " Received: " in str(refused.value)
 
 
-# --- Inception-v1 and residual attention networks ---
+# --- AlexNet, Inception-v1 and residual attention networks ---
 
 
 def trainable(model):
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+def test_alexnet_has_the_parameters_of_its_five_convolutions():
+    """3.7 million; without bias, and with two numbers per channel of a normalisation, or with a bias and without."""
+    kernels = 25 * 3 * 96 + 25 * 96 * 256 + 9 * 256 * 384 + 9 * 384 * 384 + 9 * 384 * 256
+    channels = 96 + 256 + 384 + 384 + 256
+    for normalization, each in (("batch", 2), ("none", 1)):
+        _, model = of(64, None, kind="alexnet", normalization=normalization)
+        assert (trainable(model), model.output_shape) == (kernels + each * channels, (None, 16, 16, 256))
+    assert kernels / 1e6 == pytest.approx(3.7, abs=0.02)
+
+
+def test_alexnet_is_five_convolutions_and_two_poolings():
+    checked, model = of(16, None, kind="alexnet", width=0.04, normalization="none")
+    assert [stage.name for stage in backbones.stages(checked)] == [
+        "stem.1.relu",
+        *(f"convolution.{number}.relu" for number in "234"),
+        "features",
+    ]
+    randomize(model)
+    images = random_images(2, 16, 16, 3)
+    x = relu(convolved(model, images.astype(float), "stem.1"))
+    for name, pooled in (("2", True), ("3", True), ("4", False), ("5", False)):
+        if pooled:  # 3x3, every other position, of an even side: one more row and column behind
+            padded = np.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=-np.inf)
+            x = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))[:, ::2, ::2].max(axis=(-2, -1))
+        x = relu(convolved(model, x, f"convolution.{name}"))
+    assert x.shape == (2, 4, 4, 10) and x.any()
+    np.testing.assert_allclose(model(images), x, rtol=1e-4, atol=1e-5)
 
 
 def test_inception_has_the_parameters_that_its_table_says():

@@ -5,6 +5,7 @@ import pytest
 from mam_keras import config as configuration
 from mam_keras.errors import UserError
 from mam_keras.study import plan
+from mam_keras.study.study_directory import StudyDirectory
 
 
 def test_a_runs_settings_are_the_bases_then_the_studys_then_its_own_then_the_command_lines(write_study, tmp_path):
@@ -117,3 +118,54 @@ def test_with_seeds_every_run_is_made_once_with_each(write_study, tmp_path):
     kept = tmp_path / "kept.yaml"
     kept.write_text(study.to_yaml())
     assert plan.load(kept) == study
+
+
+# --- runs that start from others ---
+
+STARTED = {"papers": {}, "open": {"model.mask_bias": 2.0}, "tuned": {"from": "papers", "training.epochs": 2}}
+
+
+def test_a_run_starts_from_one_above_it(write_study, tmp_path):
+    study = plan.load(write_study(tmp_path, runs=STARTED | {"again": {"from": "tuned"}, "other": {"from": "open"}}))
+    assert study.starts == {"tuned": "papers", "again": "tuned", "other": "open"}
+    assert plan.in_words(study.changes["tuned"]) == "from papers, training.epochs 2"
+    directory = StudyDirectory(tmp_path / "somewhere")
+    starts = [directory.config(study, name).training.start_from for name in ("papers", "tuned", "again")]
+    assert starts == [None, f"{tmp_path}/somewhere/papers", f"{tmp_path}/somewhere/tuned"]
+    kept = tmp_path / "kept.yaml"
+    kept.write_text(study.to_yaml())
+    assert plan.load(kept) == study
+
+
+def test_with_seeds_it_starts_from_the_run_of_the_same_seed(write_study, tmp_path):
+    study = plan.load(write_study(tmp_path, runs=STARTED, seeds=[3, 1]))
+    assert study.starts == {"tuned-seed3": "papers-seed3", "tuned-seed1": "papers-seed1"}
+    assert study.groups["tuned"] == ["tuned-seed3", "tuned-seed1"]
+    assert study.changes["tuned-seed1"] == {"from": "papers", "training.epochs": 2, "seed": 1}
+
+
+def test_the_same_changes_on_other_runs_are_other_settings(write_study, tmp_path):
+    """And runs that differ by their seeds alone may start from such."""
+    runs = STARTED | {"too": {"from": "open", "training.epochs": 2}}
+    runs |= {"again": {"seed": 5}, "tuned_again": {"from": "again", "training.epochs": 2, "seed": 5}}
+    study = plan.load(write_study(tmp_path, runs=runs))
+    assert study.groups == {
+        "papers": ["papers", "again"],
+        "open": ["open"],
+        "tuned": ["tuned", "tuned_again"],
+        "too": ["too"],
+    }
+    with pytest.raises(UserError, match=r"runs\.x: expected settings .* Received: those of run tuned"):
+        plan.load(write_study(tmp_path, runs=STARTED | {"x": {"training.epochs": 2, "from": "papers"}}))
+
+
+@pytest.mark.parametrize("start", ["later", "x", "none", 3, ["papers"], {"papers": 1}, None])
+def test_a_run_that_starts_from_itself_from_a_later_one_or_from_none_is_refused(write_study, tmp_path, start):
+    runs = {"papers": {}, "x": {"from": start}, "later": {"from": "x"}}
+    with pytest.raises(UserError, match=r"runs\.x\.from: expected a run that stands above it \(papers\)\. Received: "):
+        plan.load(write_study(tmp_path, runs=runs))
+
+
+def test_not_all_runs_start_from_one_of_the_study(write_study, tmp_path):
+    with pytest.raises(UserError, match=r"from: unknown key"):
+        plan.load(write_study(tmp_path, set={"from": "papers"}))

@@ -9,7 +9,7 @@ import pytest
 from mam_keras import child
 from mam_keras import config as configuration
 from mam_keras.errors import RunError, UntrainableError, UserError
-from mam_keras.files import locked
+from mam_keras.files import digest, locked
 from mam_keras.run_directory import RunDirectory
 from mam_keras.study import plan, training
 from mam_keras.study import run as study_run
@@ -41,8 +41,13 @@ def fits(monkeypatch):
             with run.open(config, overwrite):
                 run.last_checkpoint.parent.mkdir(exist_ok=True)
                 run.last_checkpoint.touch()
+            if start := config.training.start_from:
+                model = digest(RunDirectory(start).model)
+                started = {"run": start, "model": model, "said": []}
+                run.environment.write_text(json.dumps({"versions": {}, "started_from": started}))
             if error := self.errors.get(run.path.name):
                 raise error("the loss became nan in epoch 1")
+            run.model.write_text(f"model {len(self)}")
             run.evaluation.write_text(json.dumps(EVALUATION))
 
     monkeypatch.setattr(child, "train", found := Fits())
@@ -225,3 +230,60 @@ def test_a_baseline_one_of_whose_seeds_failed_is_still_one(study, fits):
     study(runs={"papers": {}, "top": {"model.pooled_share": 0.25}}, seeds=[1, 2])
     assert list(study.failed) == ["papers-seed1"]
     assert [name for name, _ in fits] == ["papers-seed1", "papers-seed2", "top-seed1", "top-seed2"]
+
+
+# --- runs that start from others ---
+
+STARTED = {"papers": {}, "tuned": {"from": "papers", "training.epochs": 2}, "few": {"model.channels": 2}}
+
+
+def test_a_run_starts_from_the_studys_own(study, fits):
+    directory = study(runs=STARTED)
+    assert [name for name, _ in fits] == ["papers", "tuned", "few"]
+    assert configuration.load(directory.run("tuned").config).training.start_from == str(directory.run("papers").path)
+    study(runs=STARTED)
+    assert len(fits) == 3
+
+
+def test_what_starts_from_a_failed_run_fails_with_it_and_is_trained_with_it(study, fits, capsys):
+    runs = {"few": {"model.channels": 2}} | STARTED | {"further": {"from": "tuned"}}
+    fits.errors = {"papers": RunError}
+    study(runs=runs, baseline="few")
+    assert [name for name, _ in fits] == ["few", "papers"]
+    why = "papers, which it starts from, failed: the loss became nan in epoch 1"
+    assert study.failed["tuned"] == why and study.failed["further"] == f"tuned, which it starts from, failed: {why}"
+    assert f"tuned: {why}" in capsys.readouterr().out
+    fits.errors = {}
+    study(runs=runs, baseline="few")
+    assert [name for name, _ in fits[2:]] == ["papers", "tuned", "further"] and study.failed == {}
+
+
+def test_a_finished_run_whose_start_is_another_now_is_refused(study, fits):
+    directory = study(runs=STARTED)
+    directory.run("papers").model.write_text("another")
+    with pytest.raises(UserError, match=r"/tuned: expected a run that started from papers of this study\. Received: "):
+        study(runs=STARTED)
+    assert len(fits) == 3
+
+
+def test_an_unfinished_run_whose_start_is_another_now_begins_anew(study, fits):
+    fits.errors = {"tuned": RunError}
+    directory = study(runs=STARTED)
+    fits.errors = {}
+    study(runs=STARTED)
+    directory.run("tuned").evaluation.unlink()
+    directory.run("tuned").model.unlink()
+    directory.run("papers").model.write_text("another")
+    study(runs=STARTED)
+    assert fits[3:] == [("tuned", False), ("tuned", True)]
+
+
+def test_a_study_that_was_moved_goes_on(study, fits, tmp_path):
+    directory = study(runs=STARTED)
+    directory.path.rename(tmp_path / "moved")
+    planned = plan.load(tmp_path / "study.yaml")
+    moved = StudyDirectory(tmp_path / "moved")
+    with moved.open(planned):
+        assert study_run.train(planned, moved) == {}
+    assert len(fits) == 3
+    assert configuration.load(moved.run("tuned").config).training.start_from == f"{tmp_path}/moved/papers"

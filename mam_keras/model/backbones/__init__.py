@@ -25,7 +25,7 @@ BACKBONES = Registry(
     "kind",
     {
         name: f"mam_keras.model.backbones.{name}"
-        for name in ("dilation", "resnet", "inception_v1", "residual_attention", "applications")
+        for name in ("dilation", "alexnet", "resnet", "inception_v1", "residual_attention", "applications")
     },
     default="dilation",
 )

@@ -16,11 +16,11 @@ def batch_statistics():
     return {"momentum": BATCH_MOMENTUM, "synchronized": replicas}
 
 
-def stem(settings, image, channels):
-    """What a network for small images begins with: a 3x3 convolution, on standardised images if that is asked for."""
+def stem(settings, image, channels, size=3):
+    """What a network for small images begins with: a convolution, on standardised images if that is asked for."""
     if settings.standardize:
         image = Standardization(dtype="float32", name="standardization.1")(image)
-    return convolution(image, channels, "stem.1", settings.normalization, strides=settings.stem_stride)
+    return convolution(image, channels, "stem.1", settings.normalization, size=size, strides=settings.stem_stride)
 
 
 def normalized(x, name, normalization):
