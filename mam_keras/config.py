@@ -62,6 +62,9 @@ class Analysis(Section):
     clip: bool = True  # noisy images to [0, 1], as a camera or a file would
     examples: Annotated[int, Field(ge=1, le=48)] = 12  # images shown in the explorer
     subgroups: tuple[Text, ...] | None = None  # attributes to compare accuracy within; Male and Young where there are
+    pairs_of_attributes: Annotated[tuple[tuple[Text, Text], ...], Field(min_length=1)] | None = (
+        None  # whose answers are compared where they come apart; those that come together most when left out
+    )
     parts: Text | None = None  # folder of images with part masks (CelebAMask-HQ's classes): exact regions
     regions: Text | None = None  # YAML that says where attributes are; the package's own for CelebA when left out
     resamples: Count = 500  # of the bootstrap, wherever an interval is computed

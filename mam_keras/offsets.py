@@ -51,13 +51,37 @@ def fit_offsets(labels, logits, known=None, metrics=("balanced_accuracy",)):
     else:
         repeated = np.tile(labels, again), probabilities, np.tile(known, again)
         fitted = {metric: thresholds(*repeated, metric) for metric in metrics}
-    return {metric: _as_offsets(values).reshape(shape) for metric, values in fitted.items()}
+    return {metric: of_thresholds(values).reshape(shape) for metric, values in fitted.items()}
 
 
-def _as_offsets(fitted):
-    """log((1 - t) / t) of each threshold t."""
+def of_thresholds(fitted):
+    """log((1 - t) / t) of thresholds t, what to add to logits instead; 0 of None."""
     values = np.array([0.5 if threshold is None else threshold for threshold in fitted])
     return np.log1p(-values) - np.log(values)
+
+
+def worst_group_threshold(labels, groups, probabilities):
+    """The threshold of one attribute whose accuracy is highest in the group in which it is lowest.
+
+    Chosen as in `thresholds`, of which the plain form weighs all positive images alike, and all negative ones.
+
+    Args:
+        labels: bool (n,), the same within a group.
+        groups: int (n,), which group each image is of.
+        probabilities: float (n,) in [0, 1].
+
+    Returns:
+        A number; None where no image is positive or none is negative.
+    """
+    if np.count_nonzero(labels) in (0, len(labels)):
+        return None
+    order, before, middle = _cuts(probabilities.astype(float))
+    shares = []
+    for group in np.unique(groups):
+        below = np.append(0, np.cumsum(groups[order] == group))  # answered "no"
+        right = below[-1] - below if labels[groups == group][0] else below
+        shares.append(right[before] / below[-1])
+    return _best(np.round(np.min(shares, axis=0), 12), middle)
 
 
 def _of_columns(labels, probabilities, metrics):
@@ -73,24 +97,32 @@ def _of_one(labels, probabilities, metrics):
     positive, n = np.count_nonzero(labels), len(labels)
     if positive in (0, n):
         return dict.fromkeys(metrics)
+    order, before, middle = _cuts(probabilities)
+    counted = np.append(0, np.cumsum(labels[order]))[before]
+    hits, rejections = positive - counted, before - counted
+    right = {
+        "accuracy": hits + rejections,
+        "balanced_accuracy": np.round(hits / positive + rejections / (n - positive), 12),
+    }
+    return {metric: _best(right[metric], middle) for metric in metrics}
+
+
+def _cuts(probabilities):
+    """Where a threshold can part n probabilities in T ways: their rising order, how many are below, the thresholds."""
     order = np.argsort(probabilities)  # of equal ones, none is parted from the others
     rising = probabilities[order]
     begins = np.flatnonzero(np.diff(rising, prepend=-1))  # where each of the different values begins
-    values, counted = rising[begins], np.append(0, np.cumsum(labels[order]))
+    values = rising[begins]
     # Answering "yes" from values[i] on, or never: every image before is answered "no".
-    before = np.append(begins, n)
-    hits = positive - counted[before]
-    rejections = before - counted[before]
+    before = np.append(begins, len(rising))
     below, above = np.append(0.0, values), np.append(values, 1.0)
     middle = (below + above) / 2
     middle = np.where(middle > below, middle, above)  # nothing is halfway between neighbouring numbers
-    distance, found = np.abs(middle - 0.5), {}
-    for metric in metrics:
-        right = hits + rejections
-        if metric == "balanced_accuracy":
-            right = np.round(hits / positive + rejections / (n - positive), 12)
-        if values[-1] == 1:
-            right[-1] = -1  # a probability of 1 is "yes" whatever the threshold
-        best = np.flatnonzero(right == right.max())
-        found[metric] = float(middle[best[np.argmin(distance[best])]])
-    return found
+    possible = len(before) - (values[-1] == 1)  # a probability of 1 is "yes" whatever the threshold
+    return order, before[:possible], middle[:possible]
+
+
+def _best(right, middle):
+    """Of the thresholds that are right most often the one nearest 0.5."""
+    best = np.flatnonzero(right == right.max())
+    return float(middle[best[np.argmin(np.abs(middle[best] - 0.5))]])

@@ -88,3 +88,26 @@ def test_several_answers_are_fitted_at_once():
             for place in range(4):
                 alone = offsets.fit_offsets(labels, logits[:, place], known, [metric])[metric]
                 np.testing.assert_array_equal(found[metric][place], alone)
+
+
+def test_the_worst_group_is_as_good_as_it_can_be():
+    random = np.random.default_rng(0)
+    groups = random.integers(0, 4, 80)
+    labels = groups < 2
+    probabilities = np.round(np.clip(0.2 * labels + 0.1 * (groups % 2) + random.normal(0.4, 0.2, 80), 0, 1), 2)
+
+    def lowest(threshold):
+        right = (probabilities >= threshold) == labels
+        return min(right[groups == group].mean() for group in range(4))
+
+    fitted = offsets.worst_group_threshold(labels, groups, probabilities)
+    assert lowest(fitted) == pytest.approx(max(map(lowest, np.linspace(0, 1, 201))))
+    assert lowest(fitted) > lowest(offsets.thresholds(labels[:, None], probabilities[:, None], metric="accuracy")[0])
+
+
+def test_a_worst_group_worked_out_by_hand():
+    labels, groups = np.array([1, 1, 1, 0, 0, 0], bool), np.array([0, 0, 1, 2, 2, 3])
+    probabilities = np.array([0.9, 0.8, 0.3, 0.1, 0.35, 0.2])
+    # Between 0.2 and 0.3 every group but that of 0.35 is right, and that one in half of its images
+    assert offsets.worst_group_threshold(labels, groups, probabilities) == pytest.approx(0.25)
+    assert offsets.worst_group_threshold(labels[:3], groups[:3], probabilities[:3]) is None

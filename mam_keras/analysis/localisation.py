@@ -79,7 +79,7 @@ def headline(result):
     those of Grad-CAM where that is another one, and `localised` is how many attributes these are.
     """
     sets, methods = result.values["sets"], result.values["methods"]
-    where = next((name for name in sets if name != regions.PartMasks.name), sets[0])
+    where = regions.own(sets)
     found = {}
     for name, measure in (("localisation", "ratio"), ("pointing", "pointing")):
         mean = result.arrays[f"{where}.small.{measure}.mean"]

@@ -51,6 +51,11 @@ def region_sets(run, split):
     return sets
 
 
+def own(sets):
+    """Of the names of region sets, the one of the split's own images; the first where there is none."""
+    return next((name for name in sets if name != PartMasks.name), sets[0])
+
+
 class Exact:
     """Of drawn faces: the pixels that change when the attribute alone is toggled."""
 

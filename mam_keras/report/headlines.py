@@ -17,6 +17,24 @@ _COLUMNS = {
     "covering": Column("logit lost by covering what the map marks", "number", 2),
     "deletion": Column("deletion, area", "number", 3),
     "insertion": Column("insertion, area", "number", 3),
+    "own_balanced_accuracy": Column("its balanced accuracy", "percent"),
+    "fitted_balanced_accuracy": Column("its balanced accuracy, offset fitted", "percent"),
+    "worst_group": Column("worst group", "percent"),
+    "worst_group_fitted": Column("worst group, offset fitted", "percent"),
+    "with_other": Column("with the other (E1)", "percent"),
+    "without_other": Column("without the other (E2)", "percent"),
+    "other_alone": Column("the other alone", "percent"),
+    "neither": Column("neither", "percent"),
+    "others_accuracy": Column("accuracy of all others", "percent"),
+    "others_balanced_accuracy": Column("balanced accuracy of all others", "percent"),
+    "energy": Column("energy of its map in its region (1 is chance)", "number", 2),
+    "energy_parts": Column("energy of its map in the part masks (1 is chance)", "number", 2),
+    "region_alone": Column("balanced accuracy, region alone", "percent"),
+    "region_alone_blur": Column("balanced accuracy, rest blurred", "percent"),
+    "region_covered": Column("balanced accuracy, region covered", "percent"),
+    "region_covered_blur": Column("balanced accuracy, region blurred", "percent"),
+    "toggled_other": Column("logit moved by the other alone", "number", 2),
+    "toggled_own": Column("logit moved by itself alone", "number", 2),
     "mask_mean": Column("mean mask value", "number", 3),
     "mask_near_zero": Column("mask values under 0.1", "percent"),
 }
@@ -30,7 +48,11 @@ _CONTROLS = {
 
 
 def column(measure) -> Column:
-    """Of a measure in a table, or of its control MEASURE_CONTROL; an unknown one is called by its own name."""
+    """Of a measure in a table, or of its control MEASURE_CONTROL; an unknown one is called by its own name.
+
+    MEASURE:ATTRIBUTE:OTHER is one of `analysis.directing.figures`, called as it is in a table about these two.
+    """
+    measure = measure.partition(":")[0]
     for ending, control in _CONTROLS.items():
         if (own := measure.removesuffix(ending)) in _COLUMNS and own != measure:
             return replace(_COLUMNS[own], title=f"{_COLUMNS[own].title}: {control}")

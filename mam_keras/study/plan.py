@@ -87,6 +87,11 @@ class Study:
             return self.file.baseline
         return self.group(self.file.baseline)
 
+    @property
+    def pairs(self):
+        """Of attributes that the study is about, one directed and one that it came with; none where it names none."""
+        return next(iter(self.configs.values())).analysis.pairs_of_attributes or ()
+
     def group(self, run):
         """The group of a run."""
         return next(group for group, runs in self.groups.items() if run in runs)

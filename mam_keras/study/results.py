@@ -4,6 +4,7 @@ study.json has all of it, study.csv a row for each run.
 """
 
 from mam_keras import analysis
+from mam_keras.analysis import directing
 from mam_keras.files import write_csv, write_json
 from mam_keras.statistics import Estimate
 from mam_keras.study.choice import choose
@@ -20,7 +21,8 @@ def collect(study, looked, failed) -> dict:
      "accuracy": the measure that accuracy is said in, top1 of exclusive targets,
      "chosen": group or None, "eligible": groups that lose little enough, both by `choice.choose`,
      "unaided": the group chosen among those whose training was not told where attributes are, or None,
-     "measures": {ANALYSIS: its measures on test},
+     "pairs": [[attribute, other]], see `plan.Study.pairs`,
+     "measures": {ANALYSIS: its measures on test; "directing": MEASURE:ATTRIBUTE:OTHER of `directing.figures`},
      "runs": [{"run", "group", "seed", "changes": {key: value}, "failed": why or None, "epochs",
                "missing": {analysis: why}, "aided": whether training was told (loss.localisation),
                "validation", "test": {MEASURE: estimate}, with intervals over images,
@@ -36,7 +38,8 @@ def collect(study, looked, failed) -> dict:
         failed: {run: why}.
     """
     runs = [_run(study, name, looked.get(name), failed.get(name)) for name in study.configs]
-    return tabulated(study, runs, _measures(looked))
+    directed = dict.fromkeys(name for one in runs for name in one["test"] if ":" in name)
+    return tabulated(study, runs, _measures(looked) | {"directing": list(directed)})
 
 
 def tabulated(study, runs, measures) -> dict:
@@ -62,6 +65,7 @@ def tabulated(study, runs, measures) -> dict:
         "chosen": chosen,
         "eligible": eligible,
         "unaided": None if unaided in aided else unaided,
+        "pairs": [list(pair) for pair in study.pairs],
         "measures": measures,
         "runs": runs,
         "groups": groups,
@@ -108,6 +112,8 @@ def _run(study, name, looked, why):
     if looked is not None:
         results = looked.reported.results
         test = analysis.headlines({name: one for name, one in results.items() if name != "comparison"})
+        for pair in study.pairs:
+            test |= {":".join((name, *pair)): one for name, one in directing.figures(results, *pair).items()}
         found = {
             "missing": looked.reported.missing,
             "validation": _plain(looked.validation),

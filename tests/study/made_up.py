@@ -43,10 +43,10 @@ def failed(name, why="the loss became infinite", changes=None, group=None):
     return run(name, (0, 0, None, None, None, None), changes, group=group) | empty
 
 
-def study(*runs, choose_by="localisation", most=0.01, measures=None):
+def study(*runs, choose_by="localisation", most=0.01, measures=None, pairs=()):
     """The first of the runs is of the baseline."""
     rule = types.SimpleNamespace(choose_by=choose_by, most_accuracy_lost=most)
-    named = types.SimpleNamespace(name="made-up", baseline=runs[0]["group"], file=rule)
+    named = types.SimpleNamespace(name="made-up", baseline=runs[0]["group"], file=rule, pairs=pairs)
     return results.tabulated(named, list(runs), measures or MEASURES)
 
 

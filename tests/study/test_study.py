@@ -18,7 +18,7 @@ EPOCHS = 20
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, write_study):
     folder = tmp_path_factory.mktemp("study")
-    write_study(folder, set={"training.epochs": EPOCHS})
+    write_study(folder, set={"training.epochs": EPOCHS, "analysis.pairs_of_attributes": [["Smiling", "Bangs"]]})
     return folder
 
 
@@ -97,6 +97,9 @@ def test_what_was_found_is_what_the_runs_files_say(found, directory):
             assert one["test"][metric][0] == pytest.approx(test[metric], abs=1e-12)
         assert one["validation"]["noise_robustness"] != one["test"]["noise_robustness"]  # each of its own images
         assert 0 < one["test"]["mask_mean"][0] < 1
+        assert (
+            one["test"]["others_accuracy:Smiling:Bangs"][1] is not None and "toggled_other:Smiling:Bangs" in one["test"]
+        )
     papers, top = found["runs"]
     assert papers["difference"] == {}
     difference = top["test"]["accuracy"][0] - papers["test"]["accuracy"][0]

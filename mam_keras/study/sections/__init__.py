@@ -2,11 +2,12 @@
 
 from functools import partial
 
-from mam_keras.study.sections import choice, localisation, measured, runs, training
+from mam_keras.study.sections import choice, directing, localisation, measured, runs, training
 
 SECTIONS = (
     choice.section,
     runs.section,
+    directing.section,
     localisation.section,
     *(partial(measured.section, name) for name in measured.SECTIONS),
     training.section,

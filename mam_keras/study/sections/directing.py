@@ -1,0 +1,39 @@
+"""What each run does about an attribute that takes another one for itself: groups, regions, toggling, and the cost."""
+
+from mam_keras.report import wording
+from mam_keras.report.blocks import Missing, Section
+from mam_keras.study.view import estimate
+
+TITLE = "Directed attributes"
+
+
+def section(view):
+    reading = (
+        "Of a pair, an attribute and another one that came with it in training: accuracy in the four groups of test "
+        "images that have both, one or neither, and the worst of them; E1 and E2 of 1905.00593 are of positive images "
+        "alone, so that any shift of the logit raises both. Offset fitted: the same run with one number added to the "
+        "attribute's logit, fitted on validation, which is the rival that costs nothing. All others: every attribute "
+        "that no pair begins with."
+    )
+    blocks, summary = [], []
+    for number, pair in enumerate(view.found["pairs"], 1):
+        parts = [("test", m) for m in view.measures("directing") if m.split(":", 1)[1] == ":".join(pair)]
+        if parts:
+            blocks += view.tables(f"directing-{number}", f"on {pair[0]}, the other being {pair[1]}", parts)
+            summary += _summary(view, pair)
+    if not blocks:
+        blocks.append(Missing("No pair of attributes is named (analysis.pairs_of_attributes)."))
+    return Section("directing", TITLE, "", reading, tuple(blocks), tuple(summary))
+
+
+def _summary(view, pair):
+    """Of every group of runs but the baseline: the worst group of the images."""
+    measure = ":".join(("worst_group", *pair))
+    for group in view.groups:
+        both = [estimate(view.found_of(one)["test"].get(measure)) for one in (group, view.baseline)]
+        if group is not view.baseline and None not in both:
+            own, other = map(wording.percent, both)
+            yield (
+                f"{pair[0]} beside {pair[1]}: the worst group of {group['group']} is right in {own}, of "
+                f"{view.found['baseline']} in {other}. {view.beats(group, measure)}"
+            )
