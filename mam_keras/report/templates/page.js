@@ -99,15 +99,15 @@ class Explorer {
     const [bytes] = await Promise.all([this.unpack(image), this.pictures[image].decode()]);
     if (image !== this.chosen("image")) return; // another was chosen meanwhile, and draws itself
     const [target, pair, chosen] = ["target", "pair", "map"].map((name) => this.chosen(name));
-    const lowest = this.maps.length - this.depths;
-    const deep = chosen === lowest;
-    const place = deep ? lowest + this.chosen("depth") : chosen;
+    const shallowest = this.maps.length - this.depths;
+    const deep = chosen === shallowest;
+    const place = deep ? shallowest + this.chosen("depth") : chosen;
     const look = this.looks[image];
     const picture = this.pictures[image];
 
     const map = this.maps[place];
     this.all(".depth").forEach((control) => (control.hidden = !deep));
-    this.find("[name=depth]")?.setAttribute("aria-valuetext", this.maps[lowest + this.chosen("depth")].title);
+    this.find("[name=depth]")?.setAttribute("aria-valuetext", this.maps[shallowest + this.chosen("depth")].title);
     const [targets, variants, ...size] = map.size;
     const positions = size[0] * size[1];
     const paired = variants > 1; // else the map is that of training, whatever the pair
