@@ -17,8 +17,8 @@ RUN useradd --create-home --uid 1000 mam
 WORKDIR /home/mam
 COPY pyproject.toml constraints.txt README.md LICENSE source/
 COPY mam_keras source/mam_keras
-RUN pip install --no-cache-dir --constraint source/constraints.txt './source[gpu]' && rm -r source
-COPY configs configs
+COPY configs source/configs
+RUN pip install --no-cache-dir --constraint source/constraints.txt './source[gpu,tfds]' && mv source/configs . && rm -r source
 # Any user that `docker run --user` names may write here.
 RUN mkdir runs && chmod 777 . runs
 ENV HOME=/home/mam

@@ -1,6 +1,7 @@
 """What every command line shares: exit codes, one clear line for every way to fail, and libraries and streams that are
 what the product needs, whatever a user's machine says of them."""
 
+import argparse
 import contextlib
 import ctypes
 import importlib
@@ -38,6 +39,11 @@ class Shown:
 
     def __getattr__(self, name):
         return getattr(self._stream, name)
+
+
+def parser(command, description, example):
+    """What reads the arguments of `mam-keras COMMAND`; its help ends with an example."""
+    return argparse.ArgumentParser(prog=f"mam-keras {command}", description=description, epilog=f"Example: {example}")
 
 
 def run(main):

@@ -136,6 +136,12 @@ def to_yaml(values: dict[str, Any]) -> str:
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False)
 
 
+def flow(value: Any) -> str:
+    """A plain value as YAML in one line."""
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=True, width=float("inf"))
+    return text.strip().removesuffix("...").strip()
+
+
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, where `1e-5` is a number, `on` and `off` are texts, and a key given twice is an error.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mam_keras import command_line
+from mam_keras import __version__, command_line
 from mam_keras.__main__ import COMMANDS
 from mam_keras.files import remove_partial
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 OPENING = """
 import os, signal, sys
-from mam_keras import command_line
+from mam_keras import __version__, command_line
 from mam_keras.errors import RunError, UserError
 
 def stop(number):
@@ -224,7 +224,7 @@ def test_a_users_settings_of_matplotlib_are_left_to_other_programs(tmp_path):
 def test_fit_without_arguments_says_how_it_is_used():
     done = subprocess.run([sys.executable, "-m", "mam_keras.fit"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("usage: python -m mam_keras.fit")
+    assert done.stderr.startswith("usage: mam-keras fit ")
     assert done.stderr.splitlines()[-1].endswith("error: the following arguments are required: CONFIG.yaml")
     assert done.stdout == ""
 
@@ -260,8 +260,12 @@ def test_one_command_for_all(tmp_path):
     for command in COMMANDS:
         done = call(command, "--help")
         assert done.returncode == 0
-        assert done.stdout.startswith(f"usage: python -m mam_keras.{command} ")
+        assert done.stdout.startswith(f"usage: mam-keras {command} ")
+        assert f"Example: mam-keras {command}" in " ".join(done.stdout.split())
     done = call("fit", "missing.yaml")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("error: missing.yaml: ")
     assert call().returncode == call("train").returncode == 2
+    assert call("--version").stdout == f"mam-keras {__version__}\n"
+    told = call("--help").stdout
+    assert [line for line in COMMANDS if f"mam-keras {line}" not in told] == []

@@ -59,7 +59,8 @@ def test_run_directory_holds_what_the_readme_lists(demo):
 
 
 def test_snippet_of_the_readme_runs_on_it(demo):
-    snippet = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    section = (ROOT / "README.md").read_text().partition("## Use a model")[2]
+    snippet = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
     check = (
         "assert mask.shape == (1, 16, 16, 32) and maps.shape == (1, 16, 16, 14)\n"
         "again = network.masks.logits(features, a=1.0, b=1.0)\n"

@@ -5,6 +5,8 @@ looked up, grey images repeated over three channels, CMYK is converted, 16 bits 
 colour profiles are not applied. Which way up an image is, its orientation tag says (JPEG, PNG, WebP).
 """
 
+import re
+
 import tensorflow as tf
 
 from mam_keras.data import formats
@@ -49,3 +51,10 @@ def read_files(paths):
     return tf.data.Dataset.from_tensor_slices(list(paths)).map(
         lambda path: read(tf.io.read_file(path)), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
+
+
+def reason(error):
+    """Why an image cannot be read, of a `tf.errors.OpError`: one line, without the names of graph nodes."""
+    without_nodes = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", error.message.splitlines()[0])
+    plain = re.split(r"Iterator::\S+: ", without_nodes)[-1].strip()
+    return plain.removeprefix("StringToNumberOp could not correctly convert string: ")  # `formats` says a bound so

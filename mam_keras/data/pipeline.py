@@ -5,7 +5,6 @@ Everything random follows from (seed, epoch, index of the image), so an epoch ca
 
 import hashlib
 import math
-import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from mam_keras.data.augmentation import mixed
-from mam_keras.data.images import VERSION, prepare
+from mam_keras.data.images import VERSION, prepare, reason
 from mam_keras.data.source import FEW
 from mam_keras.errors import UserError
 from mam_keras.files import checked_json, locked, remove_partial, replacing, write_json
@@ -231,7 +230,7 @@ def _readable(split, name, settings, found):
         try:
             image, turned, beyond = (value.numpy() for value in next(iterator))
         except tf.errors.OpError as error:  # that element alone: the dataset goes on with the next one
-            found.unreadable[index] = _plain(error.message)
+            found.unreadable[index] = reason(error)
             if not isinstance(error, tf.errors.InvalidArgumentError):
                 found.passing.append(index)
         else:
@@ -311,10 +310,3 @@ def _kept(reading_file, count):
     if not all(0 <= index < count for index in found.unreadable):
         raise ValueError("indices of other images")
     return found
-
-
-def _plain(message):
-    """TensorFlow's message without the names of graph nodes and iterators: one line."""
-    without_nodes = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", message.splitlines()[0])
-    plain = re.split(r"Iterator::\S+: ", without_nodes)[-1].strip()
-    return plain.removeprefix("StringToNumberOp could not correctly convert string: ")  # `formats` says a bound so

@@ -15,6 +15,7 @@ from mam_keras.data import attribute_positions, nearest, some
 from mam_keras.data.source import Data, Source, Split, Targets, digests
 from mam_keras.data.table import SPLIT_NAMES, one_hot
 from mam_keras.errors import UserError
+from mam_keras.extras import require
 from mam_keras.settings import Text
 
 _ID_FEATURES = ("id", "image_id", "file_name", "filename", "image/filename")
@@ -47,9 +48,10 @@ def load(settings: Settings) -> Source:
     called as in a table (`SPLIT_NAMES`). An image is called by its id or file name where the data set has one that is
     unique, or else by its split and running number. The feature `identity`, which `celeb_a` has, makes the groups.
 
-    Raises `UserError` if the data set is not prepared (naming the command to run), has no such features, or cannot
-    be read.
+    Raises `UserError` if the extra `tfds` is not installed, the data set is not prepared (naming the command to run),
+    has no such features, or cannot be read.
     """
+    require("tfds", "data.source: tfds")
     with _quiet():
         builder = _prepared(settings)
         features = builder.info.features

@@ -1,6 +1,5 @@
-"""`python -m mam_keras.fit CONFIG.yaml` trains and evaluates one model. TensorFlow is imported once all is checked."""
+"""`mam-keras fit CONFIG.yaml` trains and evaluates one model. TensorFlow is imported once all is checked."""
 
-import argparse
 import contextlib
 import json
 from pathlib import Path
@@ -8,14 +7,15 @@ from pathlib import Path
 from mam_keras import command_line
 
 
-def main():
+def main(arguments=None):
     from mam_keras import config, data
     from mam_keras.fit import cluster
     from mam_keras.run_directory import RunDirectory, located
 
-    parser = argparse.ArgumentParser(
-        prog="python -m mam_keras.fit",
-        description="Train and evaluate a model. The same command again carries on an unfinished run.",
+    parser = command_line.parser(
+        "fit",
+        "Train and evaluate a model. The same command again carries on an unfinished run.",
+        "mam-keras fit configs/demo.yaml --set training.epochs=3",
     )
     parser.add_argument("config", metavar="CONFIG.yaml")
     parser.add_argument(
@@ -26,7 +26,7 @@ def main():
     parser.add_argument(
         "--from", dest="start", metavar="RUN_DIR", help="start from this run's weights, as far as they fit"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments)
     start = [] if arguments.start is None else [f"training.start_from={json.dumps(arguments.start)}"]
     settings = config.load(arguments.config, [*arguments.set, *start])
     directory = RunDirectory(arguments.run or f"runs/{settings.name}")

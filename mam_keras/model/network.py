@@ -198,6 +198,27 @@ class Network:
         """{name of a map: its `title`, `note` and `signed`}, as results and exports keep them."""
         return {name: {"title": one.title, "note": one.note, "signed": one.signed} for name, one in self.maps.items()}
 
+    def targets_of(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """Argument `y` of `model.fit`, beside `losses`: what each output of the model should be.
+
+        Args:
+            images: float32 (n, S, S, 3) in [0, 1].
+            labels: (n, K), 1, 0 or NaN where not known.
+        """
+        labels = np.asarray(labels, np.float32)
+        if labels.ndim != 2 or labels.shape[1] != len(self.targets.names):
+            raise ValueError(f"Argument `labels` must be (n, {len(self.targets.names)}). Received: {labels.shape}")
+        columns, found = iter(range(labels.shape[1])), {}
+        for name, output in self.model.output.items():
+            if len(output.shape) == 4:
+                found[name] = np.asarray(images, np.float32)
+            elif output.shape[-1] == labels.shape[1] > 1:
+                found[name] = labels
+            else:  # a target's own output, in their order; of a single target they all are
+                k = next(columns, 0)
+                found[name] = labels[:, k : k + 1]
+        return found
+
     def map_size(self, name: str) -> tuple[int, int]:
         """(H, W) of a map."""
         return tuple(self.maps[name].show(ops.zeros((1, self.image_size, self.image_size, 3))).shape[1:3])

@@ -1,16 +1,16 @@
-"""`python -m mam_keras.report [RUN_DIR ...]` computes what is missing and draws the page."""
+"""`mam-keras report [RUN_DIR ...]` computes what is missing and draws the page."""
 
-import argparse
 from pathlib import Path
 
 from mam_keras import command_line
 from mam_keras.errors import UserError
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        prog="python -m mam_keras.report",
-        description="Analyse a run, keep the results in its analysis/, and draw a page from them.",
+def main(arguments=None):
+    parser = command_line.parser(
+        "report",
+        "Analyse a run, keep the results in its analysis/, and draw a page from them.",
+        "mam-keras report runs/demo",
     )
     parser.add_argument("runs", metavar="RUN_DIR", nargs="*", help="runs to compare; the newest of runs/ if left out")
     parser.add_argument("--out", metavar="DIR", help="where the page goes; reports/<the first run's name> if left out")
@@ -23,7 +23,7 @@ def main():
         metavar="section.key=value",
         help="change one setting of analysis or data; may be repeated",
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments)
     command_line.import_matplotlib()
     from mam_keras.report.run import run
 

@@ -1,17 +1,16 @@
-"""`python -m mam_keras.study STUDY.yaml` trains and compares runs. TensorFlow is imported once all is checked."""
-
-import argparse
+"""`mam-keras study STUDY.yaml` trains and compares runs. TensorFlow is imported once all is checked."""
 
 from mam_keras import command_line
 
 
-def main():
+def main(arguments=None):
     from mam_keras.study import plan
     from mam_keras.study.study_directory import StudyDirectory
 
-    parser = argparse.ArgumentParser(
-        prog="python -m mam_keras.study",
-        description="Train the runs of a study and compare them. The same command again carries on.",
+    parser = command_line.parser(
+        "study",
+        "Train the runs of a study and compare them. The same command again carries on.",
+        "mam-keras study configs/studies/localisation.yaml",
     )
     parser.add_argument("study", metavar="STUDY.yaml")
     parser.add_argument(
@@ -23,7 +22,7 @@ def main():
     )
     parser.add_argument("--run", metavar="DIR", help="the study's directory; runs/<the study's name>-study if left out")
     parser.add_argument("--out", metavar="DIR", help="where the page goes; reports/<the study's name> if left out")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments)
     study = plan.load(arguments.study, arguments.set)
     directory = StudyDirectory(arguments.run or f"runs/{study.name}-study")
     with directory.open(study):

@@ -1,20 +1,20 @@
-"""`python -m mam_keras.tune CONFIG.yaml` searches for good settings. TensorFlow is imported once all is checked."""
+"""`mam-keras tune CONFIG.yaml` searches for good settings. TensorFlow is imported once all is checked."""
 
-import argparse
 import contextlib
 
 from mam_keras import command_line
 
 
-def main():
-    from mam_keras import config
+def main(arguments=None):
+    from mam_keras import config, extras
     from mam_keras.files import naming_full_disk
     from mam_keras.search_directory import SearchDirectory
     from mam_keras.tune import cluster, space
 
-    parser = argparse.ArgumentParser(
-        prog="python -m mam_keras.tune",
-        description="Search for lambda, or any other setting. The same command again carries on an unfinished search.",
+    parser = command_line.parser(
+        "tune",
+        "Search for lambda, or any other setting. The same command again carries on an unfinished search.",
+        "mam-keras tune configs/tune_celeba_small.yaml",
     )
     parser.add_argument("config", metavar="CONFIG.yaml")
     parser.add_argument(
@@ -23,10 +23,11 @@ def main():
     parser.add_argument(
         "--run", metavar="DIR", help="the search's directory; runs/<the configuration's name>-tuning if left out"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments)
     settings = config.load(arguments.config, arguments.set)
     settings = settings.model_copy(update={"tune": settings.tune or config.Tune()})
     dimensions = space.dimensions(settings, arguments.config)
+    extras.require("tune", "mam-keras tune")
     role = cluster.role()
     directory = SearchDirectory(arguments.run or f"runs/{settings.name}-tuning")
     opened = directory.open(settings) if role != "worker" else contextlib.nullcontext()
