@@ -38,6 +38,7 @@ ANALYSES = (
     "robustness",
     "localisation",
     "region_tests",
+    "pair_maps",
     "faithfulness",
     "deletion",
     "depth",

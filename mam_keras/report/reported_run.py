@@ -1,13 +1,14 @@
 """A run as a page sees it: its settings, what training left, and the results. Opens neither model nor image."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from mam_keras import records
+from mam_keras import directed, records
 from mam_keras.analysis.other_data import OtherData
 from mam_keras.analysis.result import Result
 from mam_keras.config import Config
 from mam_keras.data.source import Targets
+from mam_keras.directed import Directed
 from mam_keras.search_directory import SearchDirectory
 
 
@@ -28,6 +29,8 @@ class ReportedRun:
         trained_with: its own `config.Config`, without what the report is told to change; `config` where it is None.
         noted: whether it says itself what its images were, as those of earlier versions do not.
         other_data: what is said of the images that it is evaluated on, where they are not its own; "" where they are.
+        directed: how it was directed, `directed.Directed`, or None.
+        beside: of `beside.beside`, where it was.
     """
 
     name: str
@@ -42,6 +45,8 @@ class ReportedRun:
     trained_with: Config | None = None
     noted: bool = True
     other_data: str = ""
+    directed: Directed | None = None
+    beside: dict[str, "ReportedRun | str"] = field(default_factory=dict)
 
 
 def reported(run, results, missing) -> ReportedRun:
@@ -63,6 +68,7 @@ def reported(run, results, missing) -> ReportedRun:
         trained_with=run.trained_with,
         noted=directory.data.exists(),
         other_data=run.described if other and run.finished else "",
+        directed=directed.read(directory.path),
     )
 
 

@@ -1,12 +1,13 @@
 """One report: computes what the runs' `analysis/` lack, then writes the page. Imports TensorFlow only to compute."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from mam_keras import analysis
 from mam_keras.analysis import photographs
 from mam_keras.analysis.other_data import opened
 from mam_keras.files import write_json, write_text
+from mam_keras.report.beside import beside
 from mam_keras.report.page import page
 from mam_keras.report.reported_run import reported
 from mam_keras.search_directory import best_trial
@@ -31,7 +32,7 @@ def run(paths, out=None, images=None, overrides=(), data=None):
     folder = None if images is None else photographs.folder(images)
     results, missing = analysis.compute_missing(first, photographs=folder)
     others = [reported(other, *analysis.compute_missing(other, first)) for other in others]
-    first = reported(first, results, missing)
+    first = replace(reported(first, results, missing), beside=beside(first, results, overrides, data))
     if "photographs" in results:
         left_out = results["photographs"].values["left_out"]
         for name, why in left_out[:NAMED]:

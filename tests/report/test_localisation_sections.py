@@ -147,7 +147,7 @@ def test_pictures_show_the_map_and_the_edge_of_the_region():
     amount[0, 0] = 255
     region = np.zeros((64, 64), bool)
     region[32:40, 32:40] = True
-    picture = localisation._overlay(image, amount, region)
+    picture = localisation.overlay(image, amount, region)
     assert picture.shape == (128, 128, 3)
     assert picture[4, 4, 0] > 150 > picture[4, 4, 2]
     assert (picture[20, 20] == 75).all()

@@ -7,6 +7,7 @@ Each has NEEDS, the analyses without which it has nothing to show, TITLE, and `s
 SECTIONS = (
     "accuracy",
     "comparison",
+    "directed",
     "explorer",
     "masks",
     "mask_grids",

@@ -295,7 +295,7 @@ def _pictures(view):
     cells = []
     for k in view.reported[:_SHOWN]:
         maps, region, name = view["maps"][k], view["regions"][k], view.attributes[k]
-        picture = np.concatenate([_overlay(view["images"][k], one, region) for one in maps], axis=1)
+        picture = np.concatenate([overlay(view["images"][k], one, region) for one in maps], axis=1)
         y, x = np.unravel_index(maps[0].argmax(), maps[0].shape)
         rows, columns = maps[0].shape
         alternative = (
@@ -313,7 +313,7 @@ def _pictures(view):
     return Gallery("localisation-pictures", caption, (("", tuple(cells)),), 100 * len(titles))
 
 
-def _overlay(image, amount, region):
+def overlay(image, amount, region):
     """Blocks of the map, uint8 (H, W), over the image, uint8 (S, S, 3), in grey, and the region's edge; enlarged."""
     size = len(image) * max(1, 128 // len(image))
     image, amount, region = (
