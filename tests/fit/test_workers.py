@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import mam_keras.model.layers  # noqa: F401 (registers what a saved model is made of)
+from mam_keras.files import digest
 
 ROOT = Path(__file__).parents[2]
 FIT = ["-m", "mam_keras.fit"]
@@ -124,6 +125,15 @@ def test_the_weights_are_those_of_the_undisturbed_run_bit_for_bit(undisturbed, s
         np.testing.assert_array_equal(found, expected)
     texts = [(folder / run / "evaluation.json").read_text() for run in ("undisturbed", "stopped")]
     assert texts[0] == texts[1]
+
+
+def test_all_start_from_another_run(undisturbed, fit, folder):
+    starting = [*FIT, "--from", str(folder / "undisturbed"), "--set", "training.epochs=1"]
+    done = fit("started", starting, starting)
+    assert [(code, errors) for code, _, errors in done] == [(0, ""), (0, "")]
+    assert all(f"note: taken from {folder}/undisturbed: the weights of all " in output for _, output, _ in done)
+    environment = json.loads((folder / "started/environment.json").read_text())
+    assert environment["started_from"]["model"] == digest(folder / "undisturbed/model.keras")
 
 
 def test_a_finished_run_is_refused_before_anybody_is_waited_for(undisturbed, fit, folder):
