@@ -55,7 +55,7 @@ def build(
     from mam_keras.data.source import Targets
 
     given = isinstance(config, Mapping)
-    values = dict(config) if isinstance(config, Mapping) else settings.read(config)
+    values = dict(config) if isinstance(config, Mapping) else settings.read(os.fspath(config))
     if given:  # a network needs no data
         values = {"name": "built"} | values | {"data": {"source": "synthetic_faces"} | dict(values.get("data", {}))}
     checked = check(values, "build" if given else str(config))

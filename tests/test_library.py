@@ -46,6 +46,38 @@ def test_everything_public_is_annotated():
     assert len(found) > 15 and lacking == []
 
 
+PROGRAM = """
+import numpy as np
+
+import mam_keras
+
+classifier = mam_keras.load("runs/demo")
+one = classifier.explain("face.jpg")
+several = classifier.explain(["face.jpg", np.zeros((4, 4, 3))])
+one.overlay("Smiling").save("smiling.png")
+network = mam_keras.build({"model": {"channels": 32}}, ["a", "b"])
+heads = mam_keras.MaskedHeads(["a", "b"], sparsity=1e-6)
+reveal_type((one, several, network, heads, heads.targets_of(np.zeros((1, 2)))))
+mam_keras.load(3)
+one.answerd
+"""
+
+
+def test_a_type_checker_knows_it(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    own = ["mam_keras/__init__.py", "mam_keras/explain", "mam_keras/model/heads.py", "mam_keras/data/given.py"]
+    command = [sys.executable, "-m", "mypy", f"--cache-dir={tmp_path}/cache", *own, str(tmp_path / "program.py")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    *found, last = done.stdout.splitlines()
+    said = [re.sub(r"^\S+: (?=note|error)", "", line) for line in found if "program.py" in line]
+    assert len(said) == len(found) == 3, done.stdout + done.stderr
+    explanation = "mam_keras.explain.classifier.Explanation"
+    kinds = f"tuple[{explanation}, list[{explanation}], mam_keras.model.network.Network, "
+    assert kinds + "mam_keras.model.heads.MaskedHeads, dict[str, numpy.ndarray" in said[0]
+    assert "[arg-type]" in said[1] and '"Explanation" has no attribute "answerd"' in said[2]
+    assert last.startswith("Found 2 errors in 1 file")
+
+
 def test_there_is_nothing_else():
     assert sorted(mam_keras.__all__) == ["MaskedHeads", "__version__", "build", "load"]
     with pytest.raises(AttributeError, match="has no attribute 'Masked'"):

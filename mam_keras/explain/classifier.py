@@ -103,7 +103,7 @@ class Classifier:
         self._look = look
 
     @overload
-    def explain(self, images: str | os.PathLike[str]) -> Explanation: ...
+    def explain(self, images: str | os.PathLike[str]) -> Explanation: ...  # type: ignore[overload-overlap]
     @overload
     def explain(self, images: np.ndarray) -> Explanation | list[Explanation]: ...
     @overload

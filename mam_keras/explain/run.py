@@ -69,7 +69,7 @@ def _described(found):
 
 def _draw(found, targets, out, folder):
     """Writes the pictures; {map: {target: file below `out`}}."""
-    files = {}
+    files: dict[str, dict[str, str]] = {}
     for name, values in found.maps.items():
         names, serves_all = _Names(), values.shape[-1] == 1
         files[name] = {}

@@ -124,7 +124,7 @@ def test_without_the_data_the_export_goes_on_and_says_what_it_leaves_out(
     copy.config.write_text(settings.model_copy(update={"data": data}).to_yaml())
     monkeypatch.setattr(exporting, "write", lambda *given: written.append(given) or ("1", ["explain"]))
     run(copy, tmp_path / "saved_model")
-    ((_, description, _, rule),) = written
+    ((_, description, _, rule, _),) = written
     assert rule is None and description["automatic"] is None
     (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
     assert note.startswith("note: classify_automatic is left out: ") and str(tmp_path / "gone") in note
