@@ -103,9 +103,11 @@ def compute(run, split):
 
 
 def headline(result):
-    """Of the first pair's first attribute: the worst group, and with and without the other one."""
-    both, own, *_ = (Estimate.of(numbers) for numbers in result.arrays["group"][0, 0])
-    return {"worst_group": Estimate.of(result.arrays["worst"][0, 0]), "with_other": both, "without_other": own}
+    """Of the first pair, MEASURE:ATTRIBUTE:OTHER: the worst group, and with and without the other attribute."""
+    pair = ":".join(result.values["questions"][0][which] for which in ("attribute", "other"))
+    both, own, *_ = result.arrays["group"][0, 0]
+    found = {"worst_group": result.arrays["worst"][0, 0], "with_other": both, "without_other": own}
+    return {f"{name}:{pair}": Estimate.of(numbers) for name, numbers in found.items()}
 
 
 def chosen(config, attributes, together):

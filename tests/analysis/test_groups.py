@@ -123,7 +123,8 @@ def test_a_group_without_an_image_is_undefined_and_the_worst_is_of_the_others():
     np.testing.assert_allclose(found.arrays["group"][0, 0, :, 0], [0.5, np.nan, 1, 0.5])
     assert np.isnan(found.arrays["group"][0, 0, 1]).all()
     assert found.arrays["worst"][0, 0, 0] == 0.5
-    assert groups.headline(found)["without_other"].value is None
+    assert groups.headline(found)["without_other:Lipstick:Makeup"].value is None
+    assert groups.headline(found)["worst_group:Lipstick:Makeup"].value == 0.5
 
 
 def test_intervals_resample_people(both):
