@@ -43,6 +43,7 @@ ANALYSES = (
     "deletion",
     "depth",
     "toggling",
+    "cost",
 )
 
 

@@ -35,6 +35,9 @@ _COLUMNS = {
     "region_covered_blur": Column("balanced accuracy, region blurred", "percent"),
     "toggled_other": Column("logit moved by the other alone", "number", 2),
     "toggled_own": Column("logit moved by itself alone", "number", 2),
+    "parameters": Column("parameters", "integer"),
+    "training_ms": Column("ms of training an image", "number", 2),
+    "answering_ms": Column("ms of answering an image", "number", 2),
     "mask_mean": Column("mean mask value", "number", 3),
     "mask_near_zero": Column("mask values under 0.1", "percent"),
 }

@@ -9,7 +9,16 @@ from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.report.reported_run import ReportedRun, reported
 from mam_keras.statistics import Estimate
 
-TESTED = ("accuracy", "masks", "noise", "localisation", "faithfulness", "deletion", "robustness")  # on test images
+TESTED = (  # on test images
+    "accuracy",
+    "masks",
+    "noise",
+    "localisation",
+    "faithfulness",
+    "deletion",
+    "robustness",
+    "cost",
+)
 
 
 @dataclass(frozen=True)

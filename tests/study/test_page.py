@@ -16,7 +16,7 @@ from tests.report import markup
 from tests.study import made_up
 
 EVIL = '<script>alert("1")</script>{{ 7 * 7 }}$x_{1}$'
-NAMES = ("choice", "runs", "directing", "localisation", "faithfulness", "robustness", "masks", "training")
+NAMES = ("choice", "runs", "directing", "localisation", "faithfulness", "robustness", "masks", "cost", "training")
 SAID = {"localisation": {"papers": ("A blob does better.",), "small_field": ("Above Grad-CAM.",), "costly": ("no",)}}
 
 

@@ -25,7 +25,7 @@ def section(run, others):
     if not history:
         blocks = [Missing("No epoch has been finished yet, so there is no curve to show.")]
         return Section("training", TITLE, answers, reading, tuple(blocks))
-    blocks = [Paragraph(_state(run)), _losses(run), _accuracy(run), _table(run)]
+    blocks = [Paragraph(_state(run) + _cost(run)), _losses(run), _accuracy(run), _table(run)]
     if "val_loss" not in history[0]:
         own = (run.trained_with or run.config).data
         why = "they were trained on (data.train_on_validation)" if own.train_on_validation else "none"
@@ -70,6 +70,16 @@ def _state(run):
             f" The model has the weights of epoch {_kept(run)['epoch']:.0f}, which has the lowest loss on validation."
         )
     return text
+
+
+def _cost(run):
+    if "cost" not in run.results:
+        return ""
+    cost = run.results["cost"].values
+    return (
+        f" {cost['parameters']:,} parameters were trained. In batches of {cost['batch']} an image is answered in "
+        f"{cost['answered']:.2f} ms, as measured beside whatever else the machine did."
+    )
 
 
 def _losses(run):

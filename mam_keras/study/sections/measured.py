@@ -25,6 +25,13 @@ SECTIONS = {  # {name: (title, analyses, how to read it, why it may be missing)}
         "A mask says how far a channel of the features is let through at a position: 0 shut, 1 open.",
         "No run has masks.",
     ),
+    "cost": (
+        "Cost",
+        ("cost",),
+        "Numbers that training changes, and the time that an image took in training and takes to be answered: on the "
+        "machine of the study, beside whatever else it did meanwhile.",
+        "No run was measured.",
+    ),
 }
 
 
