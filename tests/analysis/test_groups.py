@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, matthews_corrcoef
 
-from mam_keras import config
+from mam_keras import config, data
 from mam_keras.analysis import Unavailable, groups
 from mam_keras.data.source import Targets
 from mam_keras.errors import UserError
@@ -197,3 +197,27 @@ def test_a_name_that_is_none_is_told_with_the_nearest(both, pairs, message):
 def test_what_are_no_pairs_is_refused_with_the_settings(both, pairs):
     with pytest.raises(UserError, match=r"analysis\.pairs_of_attributes"):
         run(both[0], pairs=pairs)
+
+
+def test_groups_of_real_faces_are_the_known_ones(real_faces):
+    """Counts of ../shared's test part, and the pairs of 1905.00593 among what comes together most there."""
+    values = {"name": "x", "data": {"source": "celeba", "directory": str(real_faces)}, "analysis": {"resamples": 20}}
+    pairs = (("Wearing_Lipstick", "Heavy_Makeup"), ("High_Cheekbones", "Smiling"), ("Double_Chin", "Chubby"))
+    source = data.load(config.check(values, "x").data)
+    test, train = source.splits["test"], source.splits["train"]
+    half = {"attributes": np.full(test.labels.shape, 0.5)}
+    answers = Predictions(test.ids, test.labels, test.groups, half, test.known, source.targets)
+    made = run(answers, pairs=pairs, training=train)
+    made.attributes, made.training_rates = source.attributes, train.rates
+    found = groups.compute(made, "test")
+    counts = {one["attribute"]: found.arrays["count"][q] for q, one in enumerate(found.values["questions"])}
+    assert {name: counts[name][1:3].tolist() for name, _ in pairs} == {
+        "Wearing_Lipstick": [228, 16],
+        "High_Cheekbones": [154, 178],
+        "Double_Chin": [32, 63],
+    }
+    made.config = made.config.model_copy(
+        update={"analysis": made.config.analysis.model_copy(update={"pairs_of_attributes": None})}
+    )
+    chosen = groups.compute(made, "test").values["questions"][::2]
+    assert {"Wearing_Lipstick", "Heavy_Makeup"} in [{one["attribute"], one["other"]} for one in chosen]
