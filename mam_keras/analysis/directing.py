@@ -18,7 +18,9 @@ def figures(results, attribute, other) -> dict[str, Estimate]:
     worst_group             accuracy in the group in which it is lowest
     with_other, without_other, other_alone, neither
                             accuracy in each group: the first two are E1 and E2 of 1905.00593
+    apart                   accuracy where the two differ
     worst_group_fitted      the worst group with an offset of the logit that is fitted for it on validation
+    apart_fitted            the same, with that offset
     fitted_balanced_accuracy
                             the balanced accuracy with one that is fitted for that
     others_accuracy, others_balanced_accuracy
@@ -52,11 +54,13 @@ def _groups(result, attribute, other):
     if q is None:
         return {}
     found = {"own_balanced_accuracy": arrays["balanced_accuracy"][q, 0], "worst_group": arrays["worst"][q, 0]}
+    found["apart"] = arrays["apart"][q, 0]
     names = ("with_other", "without_other", "other_alone", "neither")
     found |= dict(zip(names, arrays["group"][q, 0], strict=True))
     if len(result.values["variants"]) == len(VARIANTS):
         found["fitted_balanced_accuracy"] = arrays["balanced_accuracy"][q, VARIANTS.index("balanced_accuracy")]
         found["worst_group_fitted"] = arrays["worst"][q, VARIANTS.index("worst_group")]
+        found["apart_fitted"] = arrays["apart"][q, VARIANTS.index("worst_group")]
     return found | {f"others_{name}": arrays[f"others.{name}"] for name in ("accuracy", "balanced_accuracy")}
 
 

@@ -18,7 +18,7 @@ from mam_keras.predictions import THRESHOLD
 from mam_keras.statistics import Estimate, defined_mean, estimates, ratio, resample_weights
 
 NEEDS = {"predictions", "labels", "independent"}
-VERSION = 1
+VERSION = 2
 MOST = 5  # pairs that are chosen where none is named
 LEAST = 0.1  # their correlation in training, of either sign: Cohen's small effect
 GROUPS = ("both", "own", "other", "neither")  # of the attribute that is answered and the other one: which are there
@@ -55,6 +55,7 @@ def compute(run, split):
                                              (groups of images) resampled where they are known; NaN without an image
             worst              (Q, V, 3)     the lowest of them. In resamples it is the lowest of that resample, so that
                                              the interval lies rather below the value
+            apart              (Q, V, 3)     accuracy where one of the two is without the other, whichever
             accuracy           (Q, V, 3)     over the four groups together
             balanced_accuracy  (Q, V, 3)     likewise, (recall + specificity) / 2
             offset             (Q, V)        added to the logit
@@ -103,11 +104,10 @@ def compute(run, split):
 
 
 def headline(result):
-    """Of the first pair, MEASURE:ATTRIBUTE:OTHER: the worst group, and with and without the other attribute."""
+    """Of the first pair, MEASURE:ATTRIBUTE:OTHER: the worst group, and accuracy where the two differ."""
     pair = ":".join(result.values["questions"][0][which] for which in ("attribute", "other"))
-    both, own, *_ = result.arrays["group"][0, 0]
-    found = {"worst_group": result.arrays["worst"][0, 0], "with_other": both, "without_other": own}
-    return {f"{name}:{pair}": Estimate.of(numbers) for name, numbers in found.items()}
+    found = {"worst_group": "worst", "apart": "apart"}
+    return {f"{name}:{pair}": Estimate.of(result.arrays[array][0, 0]) for name, array in found.items()}
 
 
 def chosen(config, attributes, together):
@@ -180,6 +180,7 @@ def _scores(weights, inside, right):
     return {
         "group": group,
         "worst": np.where(np.isinf(lowest), np.nan, lowest),
+        "apart": ratio(hits[..., 1:3].sum(axis=-1), count[..., 1:3].sum(axis=-1)),
         "accuracy": ratio(hits.sum(axis=-1), count.sum(axis=-1)),
         "balanced_accuracy": sum(sides) / 2,
     }

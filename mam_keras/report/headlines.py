@@ -21,6 +21,8 @@ _COLUMNS = {
     "fitted_balanced_accuracy": Column("its balanced accuracy, offset fitted", "percent"),
     "worst_group": Column("worst group", "percent"),
     "worst_group_fitted": Column("worst group, offset fitted", "percent"),
+    "apart": Column("where the two differ", "percent"),
+    "apart_fitted": Column("where the two differ, offset fitted", "percent"),
     "with_other": Column("with the other (E1)", "percent"),
     "without_other": Column("without the other (E2)", "percent"),
     "other_alone": Column("the other alone", "percent"),

@@ -24,6 +24,7 @@ def results():
     groups = {
         "group": numbered(2, 3, 4),
         "worst": numbered(2, 3) + 1,
+        "apart": numbered(2, 3) + 8,
         "balanced_accuracy": numbered(2, 3) + 2,
         "others.accuracy": numbered() + 3,
         "others.balanced_accuracy": numbered() + 4,
@@ -46,12 +47,14 @@ def test_every_figure_is_the_one_of_its_attribute(results):
     assert values == {
         "own_balanced_accuracy": 2.003,
         "worst_group": 1.003,
+        "apart": 8.003,
         "with_other": 0.012,
         "without_other": 0.013,
         "other_alone": 0.014,
         "neither": 0.015,
         "fitted_balanced_accuracy": 2.004,
         "worst_group_fitted": 1.005,
+        "apart_fitted": 8.005,
         "others_accuracy": 3,
         "others_balanced_accuracy": 4,
         "energy": 5.003,

@@ -75,6 +75,8 @@ def test_every_number_is_that_of_scikit_learn(both, attribute, other):
         expected = [accuracy_score(own[one], says[one]) for one in members]
         np.testing.assert_allclose(found.arrays["group"][q, v, :, 0], expected)
         assert found.arrays["worst"][q, v, 0] == pytest.approx(min(expected))
+        apart = own != labels[:, other]
+        assert found.arrays["apart"][q, v, 0] == pytest.approx(accuracy_score(own[apart], says[apart]))
         assert found.arrays["accuracy"][q, v, 0] == pytest.approx(accuracy_score(own, says))
         assert found.arrays["balanced_accuracy"][q, v, 0] == pytest.approx(balanced_accuracy_score(own, says))
     low, high = found.arrays["group"][q, ..., 1], found.arrays["group"][q, ..., 2]
@@ -123,7 +125,7 @@ def test_a_group_without_an_image_is_undefined_and_the_worst_is_of_the_others():
     np.testing.assert_allclose(found.arrays["group"][0, 0, :, 0], [0.5, np.nan, 1, 0.5])
     assert np.isnan(found.arrays["group"][0, 0, 1]).all()
     assert found.arrays["worst"][0, 0, 0] == 0.5
-    assert groups.headline(found)["without_other:Lipstick:Makeup"].value is None
+    assert groups.headline(found)["apart:Lipstick:Makeup"].value == 1
     assert groups.headline(found)["worst_group:Lipstick:Makeup"].value == 0.5
 
 

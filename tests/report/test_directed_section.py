@@ -117,18 +117,18 @@ HIGH, MIDDLE, LOW = (0.9, 0.85, 0.95), (0.8, 0.7, 0.88), (0.4, 0.3, 0.5)
 @pytest.mark.parametrize(
     ("ours", "before", "fitted", "control", "said"),
     [
-        (HIGH, LOW, LOW, LOW, "(clearly more here). No control does as well."),
-        (HIGH, LOW, LOW, MIDDLE, "The same fine-tuning without the regions does as well."),
-        (HIGH, LOW, MIDDLE, LOW, "The run before with a fitted offset does as well."),
+        (HIGH, LOW, LOW, LOW, "(clearly better here). No control does as well."),
+        (HIGH, LOW, LOW, MIDDLE, "The same fine-tuning without the regions does as well, as far as these images show."),
+        (HIGH, LOW, MIDDLE, LOW, "The run before with a fitted offset does as well, as"),
         (
             HIGH,
             LOW,
             HIGH,
             MIDDLE,
-            "The same fine-tuning without the regions and the run before with a fitted offset do as well.",
+            "The same fine-tuning without the regions and the run before with a fitted offset do as well, as",
         ),
         (HIGH, MIDDLE, LOW, LOW, "80.0 % (70.0 to 88.0) (the intervals overlap); the same fine-tuning"),
-        (LOW, HIGH, HIGH, HIGH, "90.0 % (85.0 to 95.0) (clearly less here)."),
+        (LOW, HIGH, HIGH, HIGH, "90.0 % (85.0 to 95.0) (clearly worse here). That is worse than before."),
     ],
 )
 def test_every_verdict_follows_from_the_intervals(small, tmp_path, ours, before, fitted, control, said):
@@ -137,7 +137,9 @@ def test_every_verdict_follows_from_the_intervals(small, tmp_path, ours, before,
     text = section.summary[0]
     assert text.startswith("Smiling beside Eyeglasses, the worst of the four groups: ")
     assert said in text
-    assert ("as well" in text) == (ours == HIGH and before == LOW)
+    assert (" as well" in text) == (ours == HIGH and before == LOW)
+    assert ("No gain was measured." in text) == (before == MIDDLE)
+    assert section.summary[-1].endswith("(the intervals overlap): +0.00 points.")
     table = row(block(section, "directed-1-groups"), "the worst of the four")
     assert table["this run"].value == ours[0]
     assert table["the run before (before)"].value == before[0]
@@ -158,9 +160,13 @@ def test_a_logit_that_the_other_attribute_moves_less_is_the_better_one(small, tm
         ours, *others = map(moved, values)
         return next(one for one in drawn(beside(ours, tmp_path, *others)).summary if one.startswith("Eyeglasses put"))
 
-    assert said(0.2, 2, 1.9).endswith("1.90 (1.80 to 2.00) (clearly less here). No control does as well.")
-    assert said(0.2, 2, 0.25).endswith("The same fine-tuning without the regions does as well.")
-    assert said(2, 0.2, 0.2).endswith("(clearly more here).")
+    assert said(0.2, 2, 1.9).endswith("1.90 (1.80 to 2.00) (clearly better here). No control does as well.")
+    assert said(0.2, 2, 0.25).endswith(
+        "The same fine-tuning without the regions does as well, as far as these images show."
+    )
+    assert said(2, 0.2, 0.2).endswith("(clearly worse here). That is worse than before.")
+    assert said(-2, 0.2, 0.2).endswith("(clearly worse here). That is worse than before.")  # whatever the sign
+    assert said(-0.2, 0.2, 0.2).endswith("No gain was measured.")
 
 
 def test_maps_of_all_runs_stand_on_the_same_images(small, tmp_path):
@@ -229,7 +235,7 @@ def test_the_page_of_a_directed_run_opens_the_others_and_keeps_their_results(thr
         kept = json.loads((run / "analysis/groups.test.json").read_text())["values"]["questions"]
         assert [(one["attribute"], one["other"]) for one in kept]
         assert (run / "analysis/pair_maps.test.json").exists()
-    assert "(the intervals overlap)" in page and "does as well." not in page  # all three are the same network
+    assert "(the intervals overlap)" in page and "does as well, as far" not in page  # all three are the same network
     shutil.rmtree(before)
     shutil.rmtree(after / "control")
     missing = " ".join(one[2] for one in markup.check(reported(after)).all("p", **{"class": "missing"}))

@@ -37,10 +37,12 @@ def groups(view, name):
     ]
     for key, title in (
         ("worst", "the worst of the four"),
+        ("apart", "where the two differ"),
         ("accuracy", "all four together"),
         ("balanced_accuracy", "balanced accuracy"),
     ):
-        rows.append((title, int(count.sum()), *(Estimate.of(found.arrays[key][q, v]) for found, q, v in variants)))
+        images = int(count[1:3].sum() if key == "apart" else count.sum())
+        rows.append((title, images, *(Estimate.of(found.arrays[key][q, v]) for found, q, v in variants)))
     caption = f"How {view.attribute} is answered with and without {view.other}: accuracy, with 95 % intervals."
     note = "Images of which one of the two is not known are in no group. A group of few images has a wide interval."
     return Table(name, caption, tuple(columns), tuple(rows), note)
@@ -48,7 +50,7 @@ def groups(view, name):
 
 def further(view, name):
     """A row for each run, a column for each figure beside the groups."""
-    of_groups = ("own_", "worst_", "fitted_", "with_", "without_", "other_", "neither")
+    of_groups = ("own_", "apart", "worst_", "fitted_", "with_", "without_", "other_", "neither")
     measures = dict.fromkeys(m for found in view.figures.values() for m in found if not m.startswith(of_groups))
     columns = [Column("run"), *map(column, measures)]
     rows = [(view.named(role), *(found.get(measure) for measure in measures)) for role, found in view.figures.items()]

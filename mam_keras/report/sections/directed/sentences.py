@@ -3,6 +3,7 @@
 from mam_keras.report import headlines, verdicts, wording
 from mam_keras.report.sections.directed.view import BESIDE
 from mam_keras.report.verdicts import Verdict, unpaired, verdict
+from mam_keras.statistics import Estimate
 
 _FITTED = "the run before with a fitted offset"
 
@@ -12,6 +13,7 @@ def summary(view):
     both = f"{view.attribute} beside {view.other}"
     for measure, fitted, what in (
         ("worst_group", "worst_group_fitted", f"{both}, the worst of the four groups"),
+        ("apart", "apart_fitted", f"{both}, where the two differ"),
         ("own_balanced_accuracy", "fitted_balanced_accuracy", f"{both}, balanced accuracy"),
         ("energy", None, f"{view.attribute}, energy of its map in its region"),
         ("toggled_other", None, f"{view.other} put alone into the picture moves the logit of {view.attribute}"),
@@ -28,17 +30,34 @@ def _compared(measure, ours, before, rivals):
     text = _number(measure, ours)
     if before is None or before.value is None:
         return f"{text}."
-    rivals = {name: one for name, one in rivals.items() if one is not None and one.value is not None}
-    for name, one in {BESIDE["before"]: before, **rivals}.items():
-        text += f"; {name} {_number(measure, one)} ({verdicts.apart(ours, one, 'more here', 'less here')})"
-    less_is_better = measure == "toggled_other" and before.value > 0
-    better = Verdict.WORSE if less_is_better else Verdict.BETTER
-    if measure == "others_accuracy" or verdict(unpaired(ours, before)) is not better:
-        return f"{text}."
-    as_well = [name for name, one in rivals.items() if verdict(unpaired(ours, one)) is not better]
+    shown = {BESIDE["before"]: before} | {name: one for name, one in rivals.items() if one and one.value is not None}
+    sides = {name: _sides(measure, ours, one) for name, one in shown.items()}
+    for name, one in shown.items():
+        text += f"; {name} {_number(measure, one)} ({verdicts.apart(*sides[name], 'better here', 'worse here')})"
+    gains = {name: unpaired(*both) for name, both in sides.items()}
+    gain = gains.pop(BESIDE["before"])
+    if measure == "others_accuracy":
+        return f"{text}: {wording.points(Estimate(gain.value, None, None), 2)}."
+    if (judged := verdict(gain)) is not Verdict.BETTER:
+        return f"{text}. {'That is worse than before' if judged is Verdict.WORSE else 'No gain was measured'}."
+    as_well = [name for name, one in gains.items() if verdict(one) is not Verdict.BETTER]
     if as_well:
-        return f"{text}. {wording.begun(verdicts.listed(as_well))} {'do' if len(as_well) > 1 else 'does'} as well."
-    return f"{text}. No control does as well." if rivals else f"{text}."
+        does = "do" if len(as_well) > 1 else "does"
+        return f"{text}. {wording.begun(verdicts.listed(as_well))} {does} as well, as far as these images show."
+    return f"{text}. No control does as well." if gains else f"{text}."
+
+
+def _sides(measure, ours, its):
+    """What is more where this run is better: what another attribute does to the logit is to be little, of any sign."""
+    return (_size(its), _size(ours)) if measure == "toggled_other" else (ours, its)
+
+
+def _size(estimate):
+    """Of an effect whatever its sign."""
+    if estimate.low is None:
+        return Estimate(abs(estimate.value), None, None)
+    low, high = sorted((abs(estimate.low), abs(estimate.high)))
+    return Estimate(abs(estimate.value), 0.0 if estimate.low < 0 < estimate.high else low, high)
 
 
 def _number(measure, estimate):
