@@ -19,6 +19,7 @@ LOOKED_AT = 40  # names of a column, to see whether they are images
 MOST_CLASSES = 1000
 _IMAGE = re.compile(r"image|img|file|path|photo|picture", re.IGNORECASE)
 _CLASS = re.compile(r"^(label|class|category|target|species|type|diagnosis|kind|y)(_?name)?$", re.IGNORECASE)
+_CLASSES = re.compile(r"class|label|categor|target|species|breed|type|kind|diagnos", re.IGNORECASE)
 _PERSON = re.compile(r"person|people|subject|patient|sender|user|owner|identity|group|individual|author", re.IGNORECASE)
 
 
@@ -56,8 +57,9 @@ def guess(path: Path) -> Columns:
     found |= {key: name for key, name in (("split_column", split), ("group_column", group)) if name is not None}
     others = {name: cells for name, cells in others.items() if name not in (split, group)}
     labels = [name for name, cells in others.items() if _are_labels(cells)]
-    classes = sorted((name for name, cells in others.items() if name not in labels and _are_classes(cells)), key=_rank)
-    if classes and (_rank(classes[0]) == 0 or len(labels) < 3):
+    ranks = {name: _rank(name, cells) for name, cells in others.items() if name not in labels and _are_classes(cells)}
+    classes = sorted(ranks, key=ranks.get)
+    if classes and (not labels or ranks[classes[0]] == 0 or (ranks[classes[0]] == 1 and len(labels) < 3)):
         found["class_column"] = classes.pop(0)
     elif not labels:
         raise UserError(
@@ -113,7 +115,7 @@ def _is_split(cells):
 def _is_group(name, cells):
     """Who is in the picture, by the column's name; the same one in several pictures."""
     named = _PERSON.search(name) or re.search(r"(?:^|[_ ])id$", name, re.IGNORECASE)
-    return bool(named) and all(cells) and 2 <= len(set(cells)) <= len(cells) / 1.2
+    return bool(named) and not _CLASSES.search(name) and all(cells) and 2 <= len(set(cells)) <= len(cells) / 1.2
 
 
 def _are_labels(cells):
@@ -127,5 +129,8 @@ def _are_classes(cells):
     return 2 <= len(counts) <= min(MOST_CLASSES, sum(counts.values()) / 2)
 
 
-def _rank(name):
-    return 0 if _CLASS.search(name) else 1
+def _rank(name, cells):
+    """How likely classes are: 0 by the column's name, 1 of texts, 2 of numbers, which may be anything else."""
+    if _CLASS.search(name):
+        return 0
+    return 2 if all(re.fullmatch(r"[-+]?[\d.,]+", cell) for cell in cells if cell) else 1

@@ -8,13 +8,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mam_keras import config, data
+from mam_keras.data import some
 from mam_keras.data.file_names import on_disk
 from mam_keras.data.source import Source
 from mam_keras.errors import UserError
 from mam_keras.init import columns
 
 MEASURED = 2000  # images whose size is read, evenly chosen
-TABLES = (".csv", ".tsv", ".txt")
+MOST_READ = 50_000  # images whose bytes are compared, which reads all of them
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,12 @@ def look(path: str | Path) -> Seen:
     if not path.exists():
         raise UserError(f"{path}: expected a folder with a folder for each class, or a CSV. Received: nothing there")
     if path.is_dir():
-        tables = [file for file in sorted(path.iterdir()) if file.suffix.lower() in TABLES and file.is_file()]
+        tables = [file for kind in ("*.csv", "*.tsv", "*.txt") for file in sorted(path.glob(kind))]
         folders = [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
         if any(file.stem == "list_attr_celeba" for file in tables):
             section, folder = {"source": "celeba", "directory": str(path)}, path / "img_align_celeba"
-        elif len(tables) == 1 and len(folders) < 2:
-            path = tables[0]
+        elif len(folders) < 2 and tables:
+            path = _only(path, tables)
     if path.is_file():
         table, folder = columns.guess(path), path.parent
         section = {"source": "table", "file": str(path), **table.settings}
@@ -84,6 +85,16 @@ def look(path: str | Path) -> Seen:
     chosen = np.unique(np.linspace(0, len(names) - 1, min(MEASURED, len(names))).astype(int))
     sizes, unreadable = _sizes(folder, [names[at] for at in chosen])
     return Seen(section, table, source, sizes, unreadable, *_doubles(source))
+
+
+def _only(folder, tables):
+    """The table of a folder; text files that stand beside a CSV are none."""
+    tables = [file for file in tables if file.suffix != ".txt"] or tables
+    if len(tables) > 1:
+        raise UserError(
+            f"{folder}: expected one table; which of them? Received: {some([str(file) for file in tables])}"
+        )
+    return tables[0]
 
 
 def _sizes(folder, names):
@@ -98,7 +109,12 @@ def _sizes(folder, names):
 
 
 def _doubles(source):
-    """By what is in the files: their names, how many lists have different labels, how many lie in several splits."""
+    """By what is in the files: their names, how many lists have different labels, how many lie in several splits.
+
+    None are looked for among more than `MOST_READ` images.
+    """
+    if sum(map(len, source.splits.values())) > MOST_READ:
+        return (), 0, 0
     places: dict[int, list] = {}
     for split, images in source.splits.items():
         for row, digest in enumerate(images.contents().tolist()):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mam_keras.data import some
-from mam_keras.init.seen import Seen, few
+from mam_keras.init.seen import MOST_READ, Seen, few
 from mam_keras.init.suggestion import RARE, Setting, kept, minutes
 from mam_keras.settings import flow
 
@@ -77,6 +77,8 @@ def ending(seen: Seen) -> str:
 
 
 def _doubles(seen):
+    if seen.images > MOST_READ:
+        return f"more than {MOST_READ:,} images, among which none was looked for that is there twice"
     if not seen.doubles:
         return "no image is there twice"
     more = sum(len(names) - 1 for names in seen.doubles)

@@ -60,9 +60,9 @@ def read_back(path, seen):
 
 
 def test_a_folder_for_each_class(tmp_path):
-    for name, count in {"cat": 14, "dog": 12, "Unknown": 11, "yak": 2}.items():
+    for place, (name, count) in enumerate({"cat": 14, "dog": 12, "Unknown": 11, "yak": 2}.items()):
         for number in range(count):
-            draw(tmp_path / f"own/{name}/{number}.png", hash((name, number)) % 1000, 90, 60)
+            draw(tmp_path / f"own/{name}/{number}.png", 100 * place + number, 90, 60)
     (tmp_path / "own/dog/again.png").write_bytes((tmp_path / "own/cat/0.png").read_bytes())
     (tmp_path / "own/dog/1.png").write_text("no image")
     seen = look(tmp_path / "own")
@@ -114,6 +114,38 @@ def test_columns_of_yes_and_no_with_what_is_not_known_and_a_split(table):
     settings, source = read_back(path, seen)
     assert (source.targets.exclusive, len(source.splits["validation"])) == (False, 10)
     assert settings.data.shares == (0.8, 0.1, 0.1)  # of no use here
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        ("image,class_id,class_name", lambda n: f"{n % 2},{'ab'[n % 2]}", {"class_column": "class_name"}),
+        ("image,class_id", lambda n: f"{n % 4 + 2}", {"class_column": "class_id"}),
+        ("image,smiling,age", lambda n: f"{n % 2},{n % 9 + 20}", {}),
+        (
+            "image,patient,finding",
+            lambda n: f"p{n % 8},{'ab'[n % 2]}",
+            {"class_column": "finding", "group_column": "patient"},
+        ),
+        ("image,id,label", lambda n: f"{n},{'ab'[n % 2]}", {"class_column": "label"}),
+        ("image,a,b,c,mood", lambda n: f"1,0,{n % 2},{'uv'[n % 2]}", {}),
+    ],
+)
+def test_what_a_column_is(table, header, row, expected):
+    """An id of a class is nobody; ages are no classes where there is a yes and no."""
+    seen = look(table(rows(header, lambda n: f"images/{n}.png,{row(n)}")))
+    settings = dict(seen.table.settings)
+    assert settings.pop("image_column") == "image"
+    assert settings == expected
+
+
+def test_which_table_is_meant(table):
+    path = table(rows("image,label", lambda n: f"images/{n}.png,{'ab'[n % 2]}"))
+    path.with_name("notes.txt").write_text("of nothing")
+    assert look(path.parent).section["file"] == str(path)
+    path.with_name("more.csv").write_text(path.read_text())
+    with pytest.raises(UserError, match=r"expected one table; which of them\? Received: .*images\.csv"):
+        look(path.parent)
 
 
 def test_small_images_and_small_data_get_what_they_can_bear(tmp_path):
