@@ -142,7 +142,8 @@ def chosen(config, attributes, together):
 
 
 def _directed(config):
-    return list(config.loss.model_dump().get("directed") or ())
+    weights = config.loss.model_dump().get("directed") or {}
+    return [name for name, (_, of_map) in weights.items() if of_map]
 
 
 def _two(pair):

@@ -172,7 +172,7 @@ def test_a_directed_attribute_is_paired_with_what_it_comes_with_most(both):
     test, _ = both
     made = run(test)
     made.config = SimpleNamespace(
-        loss=SimpleNamespace(model_dump=lambda: {"directed": {"Makeup": [1, 5]}}),
+        loss=SimpleNamespace(model_dump=lambda: {"directed": {"Makeup": [1, 5], "Hat": [2, 0]}}),
         analysis=made.config.analysis,
         data=made.config.data,
         seed=0,
