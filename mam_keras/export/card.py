@@ -9,11 +9,14 @@ import numpy as np
 
 from mam_keras import __version__, analysis, predictions, records, settings
 from mam_keras.analysis import result
-from mam_keras.data import some
+from mam_keras.errors import UserError
+from mam_keras.report import verdicts
+from mam_keras.report.verdicts import Verdict, listed
+from mam_keras.statistics import Estimate
 
 FEW = 10  # images of a target; with fewer its figures say little
 _METRICS = ("accuracy", "balanced_accuracy", "average_precision", "f1")
-_CAUTION = 0.6  # balanced accuracy, of which 0.5 is a coin's
+_FOUND = 0.5  # of the images of a class: its recall, which stands as its balanced accuracy
 
 
 def card(run) -> str:
@@ -86,9 +89,9 @@ def _details(run) -> Iterator[str]:
 
 
 def _use(run) -> Iterator[str]:
-    asked = "its class" if run.targets.exclusive else "these attributes"
+    asked = "the class" if run.targets.exclusive else "these attributes"
     yield (
-        f"To answer {asked} of images like those it was trained on ({run.config.data.TITLE}), prepared in the same "
+        f"To tell {asked} of images like those it was trained on ({run.config.data.TITLE}), prepared in the same "
         "way, and to show which places of the image the answer comes from."
     )
     yield (
@@ -103,28 +106,42 @@ def _limits(run, split, scores) -> Iterator[str]:
     if scores is None:
         yield "Nothing was measured: the data have neither test nor validation images. How good it is, is unknown."
         return
-    head, per = next(iter(scores["heads"])), next(iter(scores["heads"].values()))["per_attribute"]
-    mean = scores["heads"][head]["mean"]
-    right, majority = ("top1", "majority_top1") if run.targets.exclusive else ("accuracy", "majority_accuracy")
-    if mean.get(right) is not None and mean.get(majority) is not None:
-        better = "more" if mean[right] > mean[majority] else "no more"
-        yield (
-            f"It is right in {_percent(mean[right])}, {better} than always giving training's most frequent answer "
-            f"({_percent(mean[majority])})."
-        )
-    poor = [name for name, one in per.items() if (one.get("balanced_accuracy") or 1) < _CAUTION]
-    if poor:
-        limit = f"balanced accuracy under {_percent(_CAUTION)}"
-        yield f"Hardly better than a coin ({limit}), not to be relied on: {some(poor, 40)}."
+    exclusive, main = run.targets.exclusive, next(iter(scores["heads"].values()))
+    right, majority = ("top1", "majority_top1") if exclusive else ("accuracy", "majority_accuracy")
+    text = f"Right in {_percent(main['mean'].get(right))} of the {'images' if exclusive else 'answers'}"
+    usual = f"always giving training's most frequent answer ({_percent(main['mean'].get(majority))})"
+    gain, gains = _gains(run, split)
+    yield f"{text}, {verdicts.verdict(gain).value} {usual}."
+    if exclusive:
+        recalls = {name: one.get("balanced_accuracy") for name, one in main["per_attribute"].items()}
+        missed = [name for name, recall in recalls.items() if recall is not None and recall < _FOUND]
+        if missed:
+            yield f"Not to be relied on, for fewer than half of their images are found: {listed(missed, 40)}."
+    elif lacking := [name for name, one in gains.items() if verdicts.verdict(one) is not Verdict.BETTER]:
+        yield f"Not to be relied on, for no gain over the usual answer was measured: {listed(lacking, 40)}."
     answers = run.predictions(split)
     if answers is not None:
         counts = (answers.labels & answers.known).sum(axis=0)
         rare = [name for name, count in zip(run.targets.names, counts, strict=True) if count < FEW]
         if rare:
-            yield f"Shown by fewer than {FEW} {split} images, so that figures say little: {some(rare, 40)}."
+            yield f"Shown by fewer than {FEW} {split} images, so that figures say little: {listed(rare, 40)}."
+    if run.config.data.is_drawn:
+        yield "It was trained and measured on drawings: nothing here says what it does on photographs."
     if run.config.data.train_on_validation:
         yield "It was trained on the validation images, so that nothing could be chosen on them."
     yield "One training run; another seed gives another model, which no interval here covers."
+
+
+def _gains(run, split):
+    """What the answering head gains over the majority class, in the mean and of each target; unknown where it is."""
+    unknown = Estimate(None, None, None)
+    try:
+        found = analysis.result_of(run, "accuracy", split)
+    except (analysis.Unavailable, UserError, OSError):  # as of a run that does not know its training's rates
+        return unknown, dict.fromkeys(run.targets.names, unknown)
+    head = found.values["heads"][0]
+    each = dict(zip(run.targets.names, map(Estimate.of, found.arrays[f"{head}.gain"]), strict=False))
+    return Estimate.of(found.arrays[f"{head}.gain.mean"]), each
 
 
 def _evaluation(run, split, scores) -> Iterator[str]:
@@ -141,8 +158,8 @@ def _evaluation(run, split, scores) -> Iterator[str]:
         rows.append([predictions.title(head, exclusive), *cells])
     yield _table(rows)
     per = next(iter(scores["heads"].values()))["per_attribute"]
-    rows = [["target", "share of images", "balanced accuracy", "average precision"]]
     keys = ("positive_rate", "balanced_accuracy", "average_precision")
+    rows = [["target", "share of images", "recall" if exclusive else "balanced accuracy", "average precision"]]
     rows += [[name.replace("|", "\\|"), *(_percent(one.get(key)) for key in keys)] for name, one in per.items()]
     yield _table(rows)
 
@@ -153,18 +170,20 @@ def _maps(run, split) -> Iterator[str]:
     found = _measured(run, split)
     if "localisation" in found and found["localisation"].value is not None:
         beside = found.get("localisation_grad_cam")
+        own = found["localisation"]
         yield (
-            f"The first map has {found['localisation'].value:.1f} times the energy of chance in the attributes' regions"
-            + (f" (Grad-CAM: {beside.value:.1f})" if beside and beside.value is not None else "")
+            f"The first map has {own.value:.1f} times the energy of chance in the attributes' regions, "
+            f"{verdicts.verdict(own, 1.0).value} chance"
+            + (f" (Grad-CAM: {beside.value:.1f} times)" if beside and beside.value is not None else "")
             + f", on {found['localised'].value:.0f} attributes."
         )
     else:
         yield "Whether the maps fall where a target is was not measured: nothing says where that is in these images."
     if "covering" in found and found["covering"].value is not None:
-        own, random = found["covering"].value, found["covering_random"].value
+        own, random = found["covering"], found["covering_random"]
         yield (
-            f"Covering the tenth of an image that the map marks takes {own:.2f} off the logit, a random tenth "
-            f"{random:.2f}: the answer depends {'more' if own > random else 'no more'} on what is marked."
+            f"Covering the tenth of an image that the map marks takes {own.value:.2f} off the logit, a random tenth "
+            f"{random.value:.2f}: {verdicts.apart(own, random)}."
         )
     noisy = {name: one for name, one in found.items() if name.startswith("identity_sigma_") and one.value is not None}
     if noisy:

@@ -20,7 +20,10 @@ MOST_CLASSES = 1000
 _IMAGE = re.compile(r"image|img|file|path|photo|picture", re.IGNORECASE)
 _CLASS = re.compile(r"^(label|class|category|target|species|type|diagnosis|kind|y)(_?name)?$", re.IGNORECASE)
 _CLASSES = re.compile(r"class|label|categor|target|species|breed|type|kind|diagnos", re.IGNORECASE)
-_PERSON = re.compile(r"person|people|subject|patient|sender|user|owner|identity|group|individual|author", re.IGNORECASE)
+_GROUP = re.compile(
+    r"person|people|subject|patient|sender|user|owner|identity|group|individual|author|photographer|donor|animal|video|scene",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def _is_split(cells):
 
 def _is_group(name, cells):
     """Who is in the picture, by the column's name; the same one in several pictures."""
-    named = _PERSON.search(name) or re.search(r"(?:^|[_ ])id$", name, re.IGNORECASE)
+    named = _GROUP.search(name) or re.search(r"(?:^|[_ ])id$", name, re.IGNORECASE)
     return bool(named) and not _CLASSES.search(name) and all(cells) and 2 <= len(set(cells)) <= len(cells) / 1.2
 
 

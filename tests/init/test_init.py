@@ -127,6 +127,11 @@ def test_columns_of_yes_and_no_with_what_is_not_known_and_a_split(table):
             lambda n: f"p{n % 8},{'ab'[n % 2]}",
             {"class_column": "finding", "group_column": "patient"},
         ),
+        (
+            "image,photographer,label",
+            lambda n: f"{n // 5},{'ab'[n % 2]}",
+            {"class_column": "label", "group_column": "photographer"},
+        ),
         ("image,id,label", lambda n: f"{n},{'ab'[n % 2]}", {"class_column": "label"}),
         ("image,a,b,c,mood", lambda n: f"1,0,{n % 2},{'uv'[n % 2]}", {}),
     ],
