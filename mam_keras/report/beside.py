@@ -8,10 +8,20 @@ import json
 from mam_keras import analysis, directed
 from mam_keras.analysis import directing
 from mam_keras.analysis.other_data import opened
+from mam_keras.data import places
 from mam_keras.errors import UserError
 from mam_keras.report.reported_run import ReportedRun, reported
 
 ANALYSES = (*directing.ANALYSES, "pair_maps")
+
+
+def opened_directed(path, overrides=(), data=None):
+    """`opened`; where nothing else says where the attributes are, by the regions that the run was directed to."""
+    run, told = opened(path, overrides, data), directed.read(path)
+    where = run.config.analysis.regions or run.config.analysis.parts
+    if told is None or where or run.config.data.is_drawn or places.aligned(run.config.data, None):
+        return run
+    return opened(path, [*overrides, _override("regions", str(told.regions))], data)
 
 
 def beside(run, results, overrides=(), data=None) -> dict[str, ReportedRun | str]:
@@ -33,12 +43,16 @@ def beside(run, results, overrides=(), data=None) -> dict[str, ReportedRun | str
     if "groups" in results:
         questions = results["groups"].values["questions"][::2]
         asked["pairs_of_attributes"] = [[one["attribute"], one["other"]] for one in questions]
-    alike = [*overrides, *(f"analysis.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in asked.items())]
+    alike = [*overrides, *(_override(key, value) for key, value in asked.items())]
     if told.before.exists() and not told.unchanged:
         before = f"{told.before} has another model than the one that was directed, or none"
     else:
         before = _opened(told.before, alike, data)
     return {"before": before, "control": _opened(told.control, alike, data)}
+
+
+def _override(key, value):
+    return f"analysis.{key}={json.dumps(value, ensure_ascii=False)}"
 
 
 def _opened(path, overrides, data):

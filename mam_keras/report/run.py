@@ -5,9 +5,8 @@ from pathlib import Path
 
 from mam_keras import analysis
 from mam_keras.analysis import photographs
-from mam_keras.analysis.other_data import opened
 from mam_keras.files import write_json, write_text
-from mam_keras.report.beside import beside
+from mam_keras.report.beside import beside, opened_directed
 from mam_keras.report.page import page
 from mam_keras.report.reported_run import reported
 from mam_keras.search_directory import best_trial
@@ -28,7 +27,7 @@ def run(paths, out=None, images=None, overrides=(), data=None):
     Raises `UserError` for a path that is no run, for an override that cannot be, for a folder without photographs,
     and for damaged predictions.
     """
-    first, *others = [opened(best_trial(path), overrides, data) for path in paths]
+    first, *others = [opened_directed(best_trial(path), overrides, data) for path in paths]
     folder = None if images is None else photographs.folder(images)
     results, missing = analysis.compute_missing(first, photographs=folder)
     others = [reported(other, *analysis.compute_missing(other, first)) for other in others]

@@ -16,7 +16,7 @@ from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.data.celeba import Settings as CelebA
 from mam_keras.files import digest
 from mam_keras.report import figures
-from mam_keras.report.beside import ANALYSES
+from mam_keras.report.beside import ANALYSES, opened_directed
 from mam_keras.report.beside import beside as runs_beside
 from mam_keras.report.blocks import Figure, Gallery, Missing, Table
 from mam_keras.report.reported_run import reported
@@ -250,6 +250,16 @@ def test_a_run_before_that_was_trained_anew_is_not_taken_for_it(three, copied):
     found = runs_beside(TrainedRun(folder / "after"), {})
     assert found["before"].endswith("before has another model than the one that was directed, or none")
     assert "no such run" in found["control"]
+
+
+def test_regions_of_directing_serve_where_nothing_else_says_where_attributes_are(tmp_path, classes_run):
+    after = shutil.copytree(classes_run, tmp_path / "after")
+    assert opened_directed(after).config.analysis.regions is None
+    directed.write(replace(told(tmp_path), path=after, control=after / "control"))
+    assert opened_directed(after).config.analysis.regions == str(after / "regions.yaml")
+    (after / "mine.yaml").write_text("")
+    named = opened_directed(after, [f"analysis.regions={after / 'mine.yaml'}"])
+    assert named.config.analysis.regions == str(after / "mine.yaml")
 
 
 def test_a_run_that_was_not_directed_stands_alone(trained):

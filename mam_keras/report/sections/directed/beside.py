@@ -5,11 +5,12 @@ import numpy as np
 from mam_keras.analysis.groups import GROUPS
 from mam_keras.analysis.pair_maps import SHOWN as WITH_AND_WITHOUT
 from mam_keras.analysis.region_tests import MOST
+from mam_keras.analysis.regions import own
 from mam_keras.report import figures, quoted
 from mam_keras.report.blocks import Cell, Column, Gallery, Table
 from mam_keras.report.headlines import column
 from mam_keras.report.sections.directed.view import BESIDE, OFFSETS, group_names
-from mam_keras.report.sections.localisation import overlay
+from mam_keras.report.sections.localisation import WHERE, overlay
 from mam_keras.statistics import Estimate
 
 
@@ -57,7 +58,9 @@ def further(view, name):
     caption = (
         f"Of {view.attribute} in every run: where its map lies, what its region alone says, and what all else costs."
     )
-    note = (
+    found = view.runs["this run"].results.get("region_tests")
+    note = "" if found is None else f"Regions: {WHERE[own(found.values['sets'])]}. "
+    note += (
         "Energy: the share of the attribute's own map in its region over the region's share of the image, on true "
         f"positives of each run. Region alone and covered: on the first {MOST} images with the attribute and without. "
         "One training run is one seed: intervals cover the images, not training."
