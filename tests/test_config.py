@@ -112,6 +112,58 @@ def test_maps_cannot_be_localised_without_heads(tmp_path):
     assert "loss.localisation: expected 0 where model.attribute_heads is false" in line
 
 
+@pytest.mark.parametrize(
+    "overrides, line",
+    [
+        (
+            ("loss.directed={Hat: [1, 0]}",),
+            "loss.directed: expected an attribute whose second weight is above 0 where ",
+        ),
+        (("loss.directed={}",), "loss.directed: expected an attribute whose second weight is above 0 where "),
+        (("loss.directed={Hat: [1]}",), "loss.directed.Hat.1: expected a value; this key is required"),
+        (("loss.directed={Hat: [1, -1]}",), "loss.directed.Hat.1: expected greater than or equal to 0. Received: -1"),
+        (("loss.localisation_by=iuo",), "loss.localisation_by: expected 'outside', 'iou', 'energy' or 'l1'"),
+        (("loss.localisation_order=third",), "loss.localisation_order: expected 'second' or 'first'"),
+        (
+            ("loss.localisation_map=front_end.1",),
+            "loss.localisation_map: expected own, grad_cam or a stage (front_end.1.relu, front_end.2.relu, "
+            "context.1.relu, features); did you mean 'front_end.1.relu'? Received: 'front_end.1'",
+        ),
+        (
+            ("model.perception=stage",),
+            "loss.localisation: expected 0 where model.perception is stage: positions have no scores "
+            "(loss.localisation_by, or loss.localisation_map, may be another). Received: 1.0",
+        ),
+    ],
+)
+def test_how_a_network_is_directed_is_checked(tmp_path, overrides, line):
+    assert line in refused(tmp_path, TINY, "loss.localisation=1", *overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("model.attribute_heads=false", "loss.localisation_map=grad_cam"),
+        ("model.perception=stage", "loss.localisation_by=iou"),
+        ("model.perception=stage", "loss.localisation_map=front_end.1.relu"),
+        ("loss.directed={Hat: [1, 0.5]}",),
+        ("loss.localisation=0", "loss.directed={Hat: [2, 0]}"),  # the same fine-tuning without its maps
+    ],
+)
+def test_these_ways_of_directing_are_possible(tmp_path, overrides):
+    settings = load(tmp_path, TINY, "loss.localisation=1", *overrides)
+    again = tmp_path / "again.yaml"
+    again.write_text(settings.to_yaml())
+    assert config.load(again) == settings
+
+
+def test_weights_of_attributes():
+    loss = config.check({"name": "x", "data": {"source": "synthetic_faces"}}, "x").loss
+    assert loss.attribute_weights(("a", "b")).tolist() == [[1, 1], [1, 1]]
+    some = loss.model_copy(update={"directed": {"b": (2.0, 0.5)}})
+    assert some.attribute_weights(("a", "b")).tolist() == [[1, 0], [2, 0.5]]
+
+
 def test_attributes_of_a_mixture_have_no_place(tmp_path):
     line = refused(tmp_path, TINY, "loss.localisation=1", "data.mixup=0.2")
     assert "data.mixup: expected 0 where loss.localisation is not" in line

@@ -1,8 +1,8 @@
 """Where are the attributes in the prepared images? Three answers, of which a run may have several.
 
 "exact" for drawn faces: the pixels that change when the attribute alone is toggled. "parts": pixels of the part masks'
-classes that a file of `Places` names. "boxes": around landmarks that hardly move from image to image. Knows neither
-networks nor maps.
+classes that a file of `Places` names. "boxes": around landmarks that hardly move from image to image, and whatever else
+such a file draws. Knows neither networks nor maps.
 """
 
 import functools
@@ -21,7 +21,8 @@ def settings(config):
     """
     parts, path = config.analysis.parts, config.analysis.regions
     used = parts is not None or places.aligned(config.data, path)
-    return {"parts": parts, "places": places.read(path).model_dump(mode="json") if used else None}
+    found = places.settings_of(places.read(path, config.data), config.data) if used else None
+    return {"parts": parts, "places": found}
 
 
 def region_sets(run, split):
@@ -38,9 +39,9 @@ def region_sets(run, split):
     if images is not None and config.data.is_drawn:
         sets.append(Exact(run, images))
     if config.analysis.parts is not None:
-        sets.append(PartMasks(run, places.read(config.analysis.regions)))
+        sets.append(PartMasks(run, places.read(config.analysis.regions, config.data)))
     if images is not None and places.aligned(config.data, config.analysis.regions):
-        sets.append(Boxes(run, images, places.read(config.analysis.regions)))
+        sets.append(Boxes(run, images, places.read(config.analysis.regions, config.data)))
     if not sets and images is None:
         raise Unavailable(f"the data have no {split} split")
     if not sets:
@@ -110,16 +111,16 @@ class PartMasks:
 
 
 class Boxes:
-    """Of images that are all aligned: boxes around the landmarks, the same on every image."""
+    """Of a file of places: boxes and other shapes, the same on all images but those that it names."""
 
     name = "boxes"
 
     def __init__(self, run, images, where):
-        self.images = images
-        self._regions = places.boxes(where, run.config.data, run.attributes, images.ids)
+        self.images, given = images, (where, run.config.data, run.attributes, images.ids)
+        self._regions, self._own = places.template(*given), dict(places.of_images(*given))
 
     def region(self, row, k):
-        return self._regions[k]
+        return self._own.get((row, k), self._regions[k])
 
     def counted(self, row):
         return np.ones(self.images.images.shape[1:3], bool)

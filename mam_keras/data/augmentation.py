@@ -80,29 +80,63 @@ def mixed(images, labels, others, their_labels, shares):
 class Blocks:
     """Where the attributes are in images that have been mirrored and moved, in blocks of pixels.
 
-    All that can happen to the one layout is worked out beforehand: a look-up per image is all that training pays.
+    All that can happen to the one layout is worked out beforehand: a look-up per image is all that training pays. Of
+    images with regions of their own, bits are kept, of these regions alone.
 
     Args:
         regions: bool (S, S, K), the same in every image before.
-        side: H; a block has S / H pixels each way.
+        grid: (H, W), into blocks of as equal sides as whole pixels allow.
         augmentation: `Augmentation`.
+        own: {(index of an image, k): bool (S, S) as `np.packbits` gives it}, in the place of the layout's.
     """
 
-    def __init__(self, regions, side, augmentation):
-        self._shift, size = augmentation.shift, len(regions)
+    def __init__(self, regions, grid, augmentation, own=None):
+        self._shift, self._size = augmentation.shift, len(regions)
+        self._parts = [_blocks(self._size, length) for length in grid]
+        self._own = {}
+        for (index, k), region in (own or {}).items():
+            self._own.setdefault(index, []).append((k, region))
         moves = np.arange(-self._shift, self._shift + 1)
         table = []
         for flip in range(2 if augmentation.flip else 1):
             shifts = np.stack(np.meshgrid(moves, moves, indexing="ij"), axis=-1).reshape(-1, 2)
             for shift in shifts:
-                moved = move(regions[None], np.array([flip]), shift[None]).numpy()[0]
-                table.append(moved.reshape(side, size // side, side, size // side, -1).mean(axis=(1, 3)))
+                moved = move(regions[None], np.array([flip]), shift[None])[0]
+                table.append(self._shares(tf.transpose(moved, (2, 0, 1))).numpy().transpose(1, 2, 0))
         self._table = np.float32(table)
 
-    def __call__(self, flips, shifts):
-        """The share of each block that is region: flips (B,), shifts (B, 2) -> float32 (B, H, H, K)."""
+    def __call__(self, flips, shifts, indices):
+        """The share of each block that is region: flips (B,), shifts (B, 2), indices (B,) -> float32 (B, H, W, K)."""
         moves = 2 * self._shift + 1
-        return tf.gather(self._table, (flips * moves + shifts[:, 0] + self._shift) * moves + shifts[:, 1] + self._shift)
+        found = tf.gather(
+            self._table, (flips * moves + shifts[:, 0] + self._shift) * moves + shifts[:, 1] + self._shift
+        )
+        if not self._own:
+            return found
+        places, regions = tf.numpy_function(self._of, [indices], (tf.int64, tf.bool), stateful=False)
+        places, regions = tf.ensure_shape(places, (None, 2)), tf.ensure_shape(regions, (None, self._size, self._size))
+        moved = move(regions, tf.gather(flips, places[:, 0]), tf.gather(shifts, places[:, 0]))
+        by_target = tf.tensor_scatter_nd_update(tf.transpose(found, (0, 3, 1, 2)), places, self._shares(moved))
+        return tf.transpose(by_target, (0, 2, 3, 1))
+
+    def _of(self, indices):
+        """Regions of a batch's images' own: (place in the batch, k) int (m, 2), bool (m, S, S)."""
+        found = [((place, k), bits) for place, i in enumerate(indices) for k, bits in self._own.get(int(i), ())]
+        bits = np.array([bits for _, bits in found], np.uint8).reshape(len(found), -(-(self._size**2) // 8))
+        regions = np.unpackbits(bits, axis=1, count=self._size**2).astype(bool)
+        places = np.array([place for place, _ in found], np.int64).reshape(-1, 2)
+        return places, regions.reshape(-1, self._size, self._size)
+
+    def _shares(self, regions):
+        """(m, S, S) -> float32 (m, H, W)."""
+        down, across = self._parts
+        counts = tf.einsum("ps,mst,qt->mpq", down, tf.cast(regions, tf.float32), across)
+        return counts / (down.sum(axis=1)[:, None] * across.sum(axis=1))
+
+
+def _blocks(size, length):
+    """Which of so many blocks each pixel along a side belongs to: float32 (length, size), 1 where it does."""
+    return np.float32(np.arange(size) * length // size == np.arange(length)[:, None])
 
 
 def move(images, flips, shifts):

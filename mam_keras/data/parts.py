@@ -15,7 +15,7 @@ from PIL import Image
 
 from mam_keras.data import some
 from mam_keras.data.celeba import load_undivided
-from mam_keras.data.square import Fit, positions
+from mam_keras.data.square import Fit, nearest_pixels
 from mam_keras.errors import UserError
 from mam_keras.settings import Section, Text
 
@@ -72,10 +72,8 @@ class Parts:
                 f"{path}: expected one number per pixel of the image, {height} x {width}. "
                 f"Received: {' x '.join(map(str, classes.shape))}"
             )
-        y, x = (positions(length, classes.shape, size, fit) for length in classes.shape)
-        found = classes[np.ix_(*(np.nan_to_num(each).astype(int) for each in (y, x)))].astype(int)
-        beside = np.isnan(y)[:, None] | np.isnan(x)
-        return np.where(beside, -1 if self.outside is None else self.outside, found)
+        found, beside = nearest_pixels(classes, size, fit)
+        return np.where(beside, -1 if self.outside is None else self.outside, found.astype(int))
 
     def _path(self, identifier):
         return (self._masks / identifier).with_suffix(".png")

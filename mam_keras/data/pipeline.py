@@ -152,7 +152,7 @@ def training_batches(
     the replicas in the range `own` alone, one after the other. All parts together are the batches of one replica.
 
     With `blocks`, an `augmentation.Blocks`, elements have a third part: where the attributes are, float32
-    (B, H, H, K), on the first `supervised` images of the split; 0 on all others.
+    (B, H, W, K), on the first `supervised` images of the split; 0 on all others.
     """
     count, part = len(prepared), batch_size // replicas
     random = np.random.default_rng((seed, epoch))
@@ -178,7 +178,7 @@ def training_batches(
         if blocks is None:
             return images, labels
         known = tf.cast(indices < supervised, tf.float32)[:, None, None, None]
-        return images, labels, known * blocks(drawn["flips"], drawn["shifts"])
+        return images, labels, known * blocks(drawn["flips"], drawn["shifts"], indices)
 
     batches = batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return _untuned(batches.prefetch(BATCHES_AHEAD))

@@ -39,3 +39,14 @@ def positions(length, edges, size, fit):
     first, taken, at, given = along(length, min(edges), max(edges), size, fit)
     found = first + (np.arange(size) + 0.5 - at) * taken / given
     return np.where((found >= first) & (found <= first + taken), found, np.nan)
+
+
+def nearest_pixels(pixels, size, fit):
+    """What lies on an image, prepared as the image is: (height, width) -> of the nearest pixel, (size, size).
+
+    Returns:
+        That, and bool (size, size): what is beside the image (`pad`), where the first row or column is repeated.
+    """
+    y, x = (positions(length, pixels.shape, size, fit) for length in pixels.shape)
+    found = pixels[np.ix_(*(np.nan_to_num(each).astype(int) for each in (y, x)))]
+    return found, np.isnan(y)[:, None] | np.isnan(x)

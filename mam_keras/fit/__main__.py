@@ -9,7 +9,7 @@ from mam_keras import command_line
 
 def main(arguments=None):
     from mam_keras import config, data
-    from mam_keras.fit import cluster
+    from mam_keras.fit import cluster, guidance
     from mam_keras.run_directory import RunDirectory, located
 
     parser = command_line.parser(
@@ -34,7 +34,9 @@ def main(arguments=None):
     writes = workers is None or workers.chief
     source = None
     if not settings.data.NEEDS_TENSORFLOW:  # before anything is overwritten
-        source = data.load(located(settings, Path.cwd(), None if arguments.overwrite else directory.trained_in).data)
+        there = located(settings, Path.cwd(), None if arguments.overwrite else directory.trained_in)
+        source = data.load(there.data)
+        guidance.require_known(there, source.attributes)
     with directory.open(settings, arguments.overwrite) if writes else contextlib.nullcontext():
         command_line.import_tensorflow()
         from mam_keras.fit.run import run

@@ -7,6 +7,7 @@ Replicas share each batch equally, so a mean over the batch is the mean of the r
 train together, all know the same after every step and epoch, and only the chief reads and writes files.
 """
 
+import contextlib
 import itertools
 import time
 
@@ -91,9 +92,10 @@ class Trainer:
         self.replicas, self.chief = strategy.num_replicas_in_sync, is_chief(strategy)
         self.model.optimizer.build(self.model.trainable_variables)
         self.history = []
+        self._needs_tape = any(term.needs_tape for term in network.terms)
         compiled = config.training.xla == "on"
         for layer in network.compiled:
-            layer.compile_training = config.training.xla == "auto"
+            layer.compile_training = config.training.xla == "auto" and not self._needs_tape  # it cannot see inside
         self._replica_step = tf.function(self._train, jit_compile=True) if compiled else self._train
         self._steps = {}  # by whether layers are frozen, since what is trained is part of the graph
         self._evaluation_step = None  # made when the kind of batch is known
@@ -258,7 +260,11 @@ class Trainer:
         with tf.GradientTape() as tape:
             values = self._values(images, labels, training=True, regions=regions)[0]
             loss = values["loss"] / self.replicas  # the optimizer adds up the replicas' gradients
-        gradients = self._clipped(tape.gradient(loss, weights))
+        gradients = [  # as dense as the weights, though a term may have looked at some targets' alone
+            gradient if gradient is None else tf.convert_to_tensor(gradient)
+            for gradient in tape.gradient(loss, weights)
+        ]
+        gradients = self._clipped(gradients)
         self.model.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
 
@@ -288,9 +294,13 @@ class Trainer:
         return self.strategy.experimental_local_results(value)
 
     def _values(self, images, labels, training, regions=None):
-        images = tf.cast(images, tf.float32) / 255.0
-        outputs = self.network.parts(images, training=training)
-        return self.objective(outputs, Batch(images, labels, self._penalties(), regions)), outputs
+        images, tape = tf.cast(images, tf.float32) / 255.0, None
+        with contextlib.ExitStack() as stack:
+            if regions is not None and self._needs_tape:
+                tape = stack.enter_context(tf.GradientTape(persistent=True))
+                tape.watch(images)
+            outputs = self.network.parts(images, training=training)
+            return self.objective(outputs, Batch(images, labels, self._penalties(), regions, tape)), outputs
 
     def _penalties(self):
         """The model's own losses of the call before, of this replica alone.

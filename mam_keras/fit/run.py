@@ -14,12 +14,11 @@ import pydantic
 import tensorflow as tf
 
 from mam_keras import __version__, command_line, data, evaluation, predictions, records, systems, trained_on
-from mam_keras.data import pipeline, places, some
-from mam_keras.data.augmentation import Augmentation, Blocks
+from mam_keras.data import pipeline
 from mam_keras.data.source import SPLITS
 from mam_keras.errors import UserError
 from mam_keras.files import digest_of, naming_full_disk, record, replacing, write_json, write_text
-from mam_keras.fit import checkpoint
+from mam_keras.fit import checkpoint, guidance
 from mam_keras.fit import strategy as strategies
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
@@ -27,7 +26,6 @@ from mam_keras.fit.progress import EpochLines
 from mam_keras.fit.start import take, weights_of
 from mam_keras.fit.strategy import from_chief
 from mam_keras.fit.table import table
-from mam_keras.model.losses import balanced_class_weights
 from mam_keras.run_directory import located
 
 
@@ -58,6 +56,7 @@ def _run(config, directory, strategy, source):
     weights = _weights(config, directory, strategy)
     _set_up(config)
     source, splits = _data(source or data.load(config.data), config, directory, strategy)
+    guidance.require_known(config, source.attributes)
     train, validation, test = map(splits.get, SPLITS)
     _check_sizes(config, train, validation)
     _check_equal(config, weights, (train, validation, test), strategy)
@@ -67,11 +66,10 @@ def _run(config, directory, strategy, source):
         f"run directory {directory.path}"
     )
 
-    class_weights = None
-    if config.loss.class_weights == "balanced":
-        class_weights = balanced_class_weights(source.targets, train.rates)
+    class_weights = guidance.class_weights(config, source.targets, train.rates)
     with strategy.scope():
         network = systems.attach(config, source.targets, systems.build(config, source.targets))
+        blocks = guidance.guide(config, network, train) if config.loss.localisation else None
         if not directory.last_checkpoint.exists():  # which holds them, and the file may be gone by then
             config.model.load_weights(network.model)
             config.model.look_at(network.model, train.images)
@@ -86,7 +84,6 @@ def _run(config, directory, strategy, source):
         environment["started_from"] = {"run": str(weights.path), "model": weights.model, "said": said}
         write_json(directory.environment, environment)
     del weights  # as much again as the network
-    blocks = _blocks(config, network, train) if config.loss.localisation else None
     board = keras.callbacks.TensorBoard(directory.logs, write_graph=False) if chief else keras.callbacks.Callback()
     lines = EpochLines(config.training.epochs, [head.name for head in network.heads])
     trainer.fit(train, validation, directory, [lines, board], blocks)
@@ -165,32 +162,6 @@ def _read(source, name, config):
     for unreadable in prepared.unreadable:
         print(f"note: left out of {name}: {unreadable}", file=sys.stderr)
     return prepared
-
-
-def _blocks(config, network, train):
-    """Where attributes are in training images, for `loss.localisation`; says for which of them that is not known."""
-    if "scores" not in network.outputs:
-        raise UserError(
-            "loss.localisation: expected 0: this network has no map of scores for each of "
-            f"{len(network.targets.names)} targets. Received: {config.loss.localisation:g}"
-        )
-    if not places.aligned(config.data, config.loss.regions):
-        raise UserError(
-            "loss.localisation: expected 0, or a file that says where attributes are in these images (loss.regions). "
-            f"Received: {config.loss.localisation:g}"
-        )
-    attributes = network.targets.names
-    regions = places.boxes(places.read(config.loss.regions), config.data, attributes, train.ids)
-    placed = regions.any(axis=(1, 2))
-    if not placed.any():
-        raise UserError(
-            "loss.regions: expected boxes for at least one of the data's attributes. "
-            f"Received: none for {some(attributes)}"
-        )
-    if not placed.all():
-        print(f"note: without boxes, so that their maps are left alone: {some(np.array(attributes)[~placed].tolist())}")
-    side = network.outputs["scores"].shape[1]
-    return Blocks(np.moveaxis(regions, 0, -1), side, Augmentation.of(config.data))
 
 
 def _check_sizes(config, train, validation):

@@ -6,6 +6,9 @@ Labels are float, NaN where not known: a label that is not known adds nothing.
 import keras
 from keras import ops
 
+SHARPNESS = 10.0  # k of the sigmoid in the place of "above 0.5"
+FAINT = 1.0  # logits that a map's highest position adds, below which the map is not stretched to [0, 1]
+
 
 class _Loss(keras.losses.Loss):
     def mean(self, expected, outputs):
@@ -105,33 +108,106 @@ class ReconstructionError(_Loss):
         return super().get_config() | {"divisor": self.divisor}
 
 
-@keras.saving.register_keras_serializable("mam_keras")
-class OutsideAttention(_Loss):
-    """What it costs that an attribute's map is high outside the attribute's region. Ours; in neither paper.
+class _Localisation(_Loss):
+    """What it costs that attributes' maps are not on their regions; attributes that are absent have nowhere to be.
 
-        L_l = 1/N sum_i sum_k [y^k_i = 1, region known] -log sum_p r^k_p q^k_p,   q^k = softmax over positions of s^k
+        1/N sum_i sum_k w_k [y^k_i = 1, region known] L(s^k_i, r^k_i)
 
-    with s^k_p the scores, the contributions of positions to the logit, and r^k_p the share of position p's block that
-    is region. It does on the maps themselves what arXiv 1905.00593 does on Grad-CAM, with boxes instead of a user's
-    drawing, and asks for no gradient of a gradient. Attributes that are absent have nowhere to be.
+    with s^k_p what map k says of position p, and r^k_p the share of that position's block of pixels that is region.
 
-    The share of the energy, ReLU(s), that `analysis.localisation` measures is no loss to learn by: where a map is
-    nearly silent its gradient is without bounds. That of L_l is at most 1 for a position.
+    Labels: (N, H, W, K), r on images with the attribute, 0 throughout where the region is not known; predictions: s,
+    (N, H, W, K), or (N, H, W, 1) where one map serves all.
 
-    Labels: (N, H, W, K), r on images with the attribute, 0 throughout where the region is not known; predictions:
-    scores (N, H, W, K).
+    Args:
+        weights: w, K numbers, or None for ones.
     """
 
-    def __init__(self, name="outside_attention", **kwargs):
+    def __init__(self, weights=None, name="localisation", **kwargs):
         super().__init__(name=name, **kwargs)
+        self.weights = weights
 
     def call(self, regions, scores):
         regions, scores = (ops.cast(array, "float32") for array in (regions, scores))
-        _, height, width, attributes = scores.shape
-        regions, scores = (ops.reshape(array, (-1, height * width, attributes)) for array in (regions, scores))
-        inside = ops.sum(regions * ops.softmax(scores, axis=1), axis=1)
+        _, height, width, _ = regions.shape
+        regions, scores = (ops.reshape(array, (-1, height * width, array.shape[-1])) for array in (regions, scores))
         known = ops.max(regions, axis=1) > 0
-        return ops.sum(-ops.log(ops.where(known, ops.maximum(inside, 1e-7), 1.0)), axis=-1)
+        values = self.of_map(regions, ops.broadcast_to(scores, ops.shape(regions)), known)
+        if self.weights is not None:
+            values = values * ops.convert_to_tensor(self.weights, "float32")
+        return ops.sum(values, axis=-1)
+
+    def get_config(self):
+        return super().get_config() | {"weights": self.weights}
+
+
+@keras.saving.register_keras_serializable("mam_keras")
+class OutsideAttention(_Localisation):
+    """A softmax over positions says where the map is. Ours; in neither paper.
+
+        L = -log sum_p r^k_p q^k_p,   q^k = softmax over positions of s^k
+
+    It does on scores of either sign, contributions to the logit, what arXiv 1905.00593 does on Grad-CAM, with regions
+    given instead of a user's drawing, and asks for no gradient of a gradient. Its gradient is at most 1 for a position,
+    also where a map is nearly silent.
+    """
+
+    def of_map(self, regions, scores, known):
+        inside = ops.sum(regions * ops.softmax(scores, axis=1), axis=1)
+        return -ops.log(ops.where(known, ops.maximum(inside, 1e-7), 1.0))
+
+
+class _OfTheMap(_Localisation):
+    """Of the map as it is shown, c = ReLU(s) / max(max over positions of ReLU(s), FAINT), in [0, 1].
+
+    Division by the maximum alone would have no bound to its gradient where a map is nearly silent: there c stays faint
+    instead, and the gradient by s_p is about 1 / FAINT times that by c_p at most, which is 1, and SHARPNESS of the
+    intersection. (Masks and attention are at most 1 and so taken as they are.) A map that is nowhere above 0 costs what
+    it costs and moves nothing: nothing in it says what would make it speak.
+    """
+
+    def of_map(self, regions, scores, known):
+        relevance = ops.relu(scores)
+        relevance = relevance / ops.maximum(ops.max(relevance, axis=1, keepdims=True), FAINT)
+        return ops.where(known, self.of_relevance(regions, relevance), 0.0)
+
+
+@keras.saving.register_keras_serializable("mam_keras")
+class SoftIntersection(_OfTheMap):
+    """The intersection over the union of map and region (1905.00593, equation 2).
+
+        L = -ln (sum_p min(g_p, r_p) / sum_p max(g_p, r_p) + 1e-7),   g = sigmoid(SHARPNESS (c - 1/2))
+
+    The paper takes the positions where the map is above 0.5, which has no gradient; g is our reading.
+    """
+
+    def of_relevance(self, regions, relevance):
+        seen = ops.sigmoid(SHARPNESS * (relevance - 0.5))
+        both, either = (ops.sum(of(seen, regions), axis=1) for of in (ops.minimum, ops.maximum))
+        return -ops.log(both / either + 1e-7)
+
+
+@keras.saving.register_keras_serializable("mam_keras")
+class EnergyOutside(_OfTheMap):
+    """The share of the map's energy that is outside of the region, in [0, 1]; `analysis.localisation` shows the rest.
+
+        L = 1 - sum_p r_p c_p / max(sum_p c_p, 1)
+
+    Only of a faint map is the sum below 1.
+    """
+
+    def of_relevance(self, regions, relevance):
+        return 1.0 - ops.sum(regions * relevance, axis=1) / ops.maximum(ops.sum(relevance, axis=1), 1.0)
+
+
+@keras.saving.register_keras_serializable("mam_keras")
+class MapDistance(_OfTheMap):
+    """How far the map is from the region, in [0, 1]: L = 1/P sum_p |c_p - r_p|."""
+
+    def of_relevance(self, regions, relevance):
+        return ops.mean(ops.abs(relevance - regions), axis=1)
+
+
+LOCALISATION = {"outside": OutsideAttention, "iou": SoftIntersection, "energy": EnergyOutside, "l1": MapDistance}
 
 
 def balanced_class_weights(targets, positive_rates):

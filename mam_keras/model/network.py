@@ -15,7 +15,6 @@ from keras import ops
 
 from mam_keras.data.source import Targets
 from mam_keras.model.backbones import Stage
-from mam_keras.model.losses import OutsideAttention
 
 
 class Head(NamedTuple):
@@ -39,13 +38,16 @@ class Batch(NamedTuple):
         images: float32 (N, S, S, 3) in [0, 1].
         labels: float32 (N, K), NaN where not known.
         penalties: what the model's layers added to its losses in this pass, scalars.
-        regions: float32 (N, H, W, K), where attributes are as far as that is known; None outside training.
+        regions: float32 (N, H, W, D), where attributes are as far as that is known, of as many as the terms asked for;
+            None outside training.
+        tape: a persistent `tf.GradientTape` that sees the pass, where a term needs one; else None.
     """
 
     images: Any
     labels: Any
     penalties: list
     regions: Any = None
+    tape: Any = None
 
 
 class Term(NamedTuple):
@@ -55,23 +57,12 @@ class Term(NamedTuple):
         name: of its column NAME_loss in the history.
         value: ({name: output} of `Network.parts`, `Batch`) -> scalar, weighted, a mean over the batch; or None where
             the batch does not have what it needs.
+        needs_tape: whether it differentiates what happened in the pass.
     """
 
     name: str
     value: Callable
-
-
-def localisation_term(weight):
-    """`losses.OutsideAttention` of the output "scores", (N, H, W, K), where a batch says where attributes are."""
-    loss = OutsideAttention()
-
-    def value(found, batch):
-        if batch.regions is None:
-            return None
-        present = ops.where(ops.isnan(batch.labels), 0.0, batch.labels)
-        return weight * loss.mean(batch.regions * present[:, None, None, :], found["scores"])
-
-    return Term("localisation", value)
+    needs_tape: bool = False
 
 
 class Map(NamedTuple):
@@ -102,7 +93,8 @@ class Network:
         model: the Keras model.
         targets: what its heads answer.
         outputs: {name: a tensor of `model`} that can be asked for: "features" (N, H, W, C), every head's logits
-            (N, K) under its name, and whatever the terms need.
+            (N, K) under its name, "scores" (N, H, W, K), which these pool, where there are any, "map" (N, H, W, K or
+            1), the own map where that is another, and whatever the terms need.
         heads: the first one answers.
         losses: class weights, or None -> arguments of `model.compile` under which Keras's own `fit` minimises the
             same loss.
@@ -114,6 +106,8 @@ class Network:
         masks: `model.contributions.Masks`, where masks can be transformed by (a, b); else None.
         logit_of: the answering head's logit of one target, where that costs less than all: features (n, H, W, C) and k
             -> float32 (n,), at inference; else None.
+        linear_scores: {name: output} of `parts` -> float32 (N, H, W, K), the scores of a linear unit that the answering
+            head pools, where it does: Grad-CAM in closed form; else None.
         compiled: layers with `compile_training` that XLA makes faster in training.
     """
 
@@ -128,6 +122,7 @@ class Network:
     contributions: Any = None
     masks: Any = None
     logit_of: Callable | None = None
+    linear_scores: Callable | None = None
     compiled: tuple[keras.Layer, ...] = ()
 
     @property

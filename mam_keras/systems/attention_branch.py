@@ -79,12 +79,13 @@ class Settings(OnBackbone):
 
     def require_possible(self, image_size, loss):
         super().require_possible(image_size, loss)
-        if loss.localisation and (self.attention == "none" or self.maps == "one"):
+        if loss.localisation and loss.localisation_map == "own":
             key, value = ("attention", "none") if self.attention == "none" else ("maps", "one")
-            raise ValueError(
-                f"loss.localisation: expected 0 where model.{key} is {value}: no attribute has a map of its own. "
-                f"Received: {loss.localisation:g}"
-            )
+            if self.attention == "none" or (self.maps == "one" and loss.localisation_by == "outside"):
+                raise ValueError(
+                    f"loss.localisation: expected 0 where model.{key} is {value}: no attribute has a map of its own. "
+                    f"Received: {loss.localisation:g}"
+                )
 
     def one_map(self, targets):
         """Whether all targets share M."""
@@ -92,7 +93,7 @@ class Settings(OnBackbone):
 
 
 class Loss(CommonLoss):
-    """L = alpha L_per + beta L_att (1812.10025, equation 1); and delta L_l, which is ours, on the branch's scores."""
+    """L = alpha L_per + beta L_att (1812.10025, equation 1)."""
 
     WEIGHTS: ClassVar[dict[str, str]] = CommonLoss.WEIGHTS | {"attributes": "alpha", "attention": "beta"}
 
@@ -160,26 +161,25 @@ def attach(config, targets, model):
     from mam_keras.model.attention import AttendedHeads
     from mam_keras.model.contributions import Contributions
     from mam_keras.model.maps import contribution_map, grad_cam, linear_grad_cam
-    from mam_keras.model.network import Head, Map, Network, localisation_term
+    from mam_keras.model.network import Head, Map, Network
 
     settings, loss = config.model, config.loss
     attends, staged = settings.attention != "none", settings.staged
     each, offset = not settings.one_map(targets), OFFSETS.get(settings.attention)
     layers = {layer.name: layer for layer in model.layers}
     outputs = {name: layers[layer].output for name, layer in _OUTPUTS.items() if layer in layers}
-    heads, terms = [Head("attributes", loss.alpha, layers["logits"].bias)], ()
+    heads = [Head("attributes", loss.alpha, layers["logits"].bias)]
     if attends:
         heads.append(Head("attention", loss.beta))
+        outputs["map"] = layers["attention_maps"].output
     if attends and each:
         outputs["scores"] = layers["attention_scores"].output
-        terms = (localisation_term(loss.localisation),) if loss.localisation else ()
     network = Network(
         model=model,
         targets=targets,
         outputs=outputs,
         heads=tuple(heads),
         losses=functools.partial(_losses, targets, model, loss),
-        terms=terms,
         stages=backbones.stages(settings.backbone, staged),
     )
     if attends:
@@ -212,6 +212,7 @@ def attach(config, targets, model):
         network.maps["grad_cam"] = grad_cam(network)
     else:
         network.maps["grad_cam"] = linear_grad_cam(network, plain.kernel, targets_axis=0)
+        network.linear_scores = lambda found: plain(found["features"])
     return network
 
 

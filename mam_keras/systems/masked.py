@@ -1,6 +1,7 @@
 """Masked heads, multi-label head and reconstructor (Kimura & Tanaka, arXiv 1904.13078 and 1905.02719)."""
 
 import functools
+import operator
 import re
 from typing import Annotated, ClassVar, Literal
 
@@ -89,10 +90,10 @@ class Settings(Pooled):
                 "model.attribute_heads: expected attribute_heads or multi_label_head to be true: "
                 "without either there is nothing to classify with. Received: False"
             )
-        if loss.localisation and not self.attribute_heads:
+        if loss.localisation and loss.localisation_map == "own" and not self.attribute_heads:
             raise ValueError(
-                "loss.localisation: expected 0 where model.attribute_heads is false: there are no maps. "
-                f"Received: {loss.localisation:g}"
+                "loss.localisation: expected 0 where model.attribute_heads is false: there are no maps but Grad-CAM "
+                f"(loss.localisation_map). Received: {loss.localisation:g}"
             )
         if self.staged:
             self._require_passes(loss)
@@ -100,6 +101,7 @@ class Settings(Pooled):
     def _require_passes(self, loss):
         """What the attributes' passes of a stage leave no room for."""
         average = "a logit averages all positions"
+        scored = loss.localisation and loss.localisation_by == "outside" and loss.localisation_map == "own"
         for key, received, possible, wanted, reason in (
             ("model.masks", self.masks, self.masks != "none", "per_feature or common", "only masked features pass it"),
             (
@@ -111,7 +113,13 @@ class Settings(Pooled):
             ),
             ("model.pooled_share", self.pooled_share, self.pooled_share == 1, "1", average),
             ("model.pooling_sharpness", self.pooling_sharpness, self.pooling_sharpness is None, "null", average),
-            ("loss.localisation", loss.localisation, not loss.localisation, "0", "positions have no scores"),
+            (
+                "loss.localisation",
+                loss.localisation,
+                not scored,
+                "0",
+                "positions have no scores (loss.localisation_by, or loss.localisation_map, may be another)",
+            ),
         ):
             if not possible:
                 raise ValueError(
@@ -194,11 +202,13 @@ def build(config, targets):
 
 def attach(config, targets, model):
     """The `Network` of a model of `build`."""
+    from keras import ops
+
     from mam_keras.model import backbones
     from mam_keras.model.contributions import Contributions, Masks
     from mam_keras.model.losses import ReconstructionError
     from mam_keras.model.maps import contribution_map, grad_cam, linear_grad_cam
-    from mam_keras.model.network import Head, Network, Term, localisation_term
+    from mam_keras.model.network import Head, Network, Term
     from mam_keras.model.perception import mask_map
 
     layers = {layer.name: layer for layer in model.layers}
@@ -216,8 +226,6 @@ def attach(config, targets, model):
 
         terms.append(Term("reconstruction", reconstruction))
     terms.append(Term("mask", lambda _, batch: sum(batch.penalties) if batch.penalties else None))
-    if loss.localisation:
-        terms.append(localisation_term(loss.localisation))
     network = Network(
         model=model,
         targets=targets,
@@ -237,7 +245,9 @@ def attach(config, targets, model):
         parts = network.features, layers["attribute_scores"], layers["attribute_logits"]
         network.contributions = Contributions(*parts)
         network.logit_of = network.contributions.logit
-        if config.model.masks != "none":
+        if config.model.masks == "none":
+            network.linear_scores = operator.itemgetter("scores")
+        else:
             network.masks = Masks(*parts)
         if config.model.masks == "per_feature":
             network.compiled = (layers["attribute_scores"],)
@@ -245,6 +255,8 @@ def attach(config, targets, model):
     if "multi_label" in outputs:
         kernel = layers["multi_label_logits"].kernel
         network.maps["grad_cam"] = linear_grad_cam(network, kernel, "Grad-CAM of the multi-label head")
+        if "attributes" not in outputs:
+            network.linear_scores = lambda found: ops.matmul(ops.cast(found["features"], "float32"), kernel)
     else:
         network.maps["grad_cam"] = grad_cam(network)
     return network

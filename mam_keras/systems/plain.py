@@ -1,6 +1,7 @@
 """Pooled features and one linear unit for each target: the control for every other system. Its map is CAM."""
 
 import functools
+import operator
 from typing import ClassVar, Literal
 
 from mam_keras.model.backbones import unchanged
@@ -28,7 +29,7 @@ class Settings(Pooled):
 
 
 class Loss(CommonLoss):
-    """Cross-entropy, summed over attributes, and the localisation term that every system can have."""
+    """Cross-entropy, summed over attributes."""
 
 
 def build(config, targets, passing=unchanged, name="plain"):
@@ -58,7 +59,7 @@ def attach(config, targets, model):
     from mam_keras.model import backbones
     from mam_keras.model.contributions import Contributions
     from mam_keras.model.maps import contribution_map, linear_grad_cam
-    from mam_keras.model.network import Head, Network, localisation_term
+    from mam_keras.model.network import Head, Network
 
     features, scores, logits = (model.get_layer(name) for name in ("features", "scores", "logits"))
     network = Network(
@@ -67,11 +68,11 @@ def attach(config, targets, model):
         outputs={"features": features.output, "scores": scores.output, "attributes": logits.output},
         heads=(Head("attributes", 1.0, logits.bias),),
         losses=functools.partial(_losses, targets),
-        terms=(localisation_term(config.loss.localisation),) if config.loss.localisation else (),
         stages=backbones.stages(config.model.backbone),
     )
     network.contributions = Contributions(network.features, scores, logits)
     network.logit_of = network.contributions.logit
+    network.linear_scores = operator.itemgetter("scores")
     network.maps = {
         "contributions": contribution_map(network),
         "grad_cam": linear_grad_cam(network, scores.kernel, targets_axis=0),

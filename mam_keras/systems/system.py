@@ -1,10 +1,13 @@
 """The settings that every system has. Knows none of them."""
 
+import difflib
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from mam_keras.data import composed
 from mam_keras.model.backbones import BACKBONES, Stage, layers_of, stages
 from mam_keras.settings import Count, NonNegative, Positive, Section, Text, one_of
 
@@ -160,6 +163,14 @@ class OnBackbone(System):
                 "Received: null"
             )
         self.backbone.require_possible(image_size)
+        known = "own", "grad_cam", *(stage.name for stage in stages(self.backbone, self.staged))
+        if loss.localisation_map not in known:
+            near = difflib.get_close_matches(loss.localisation_map, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise ValueError(
+                f"loss.localisation_map: expected own, grad_cam or a stage ({', '.join(known[2:])}){hint} "
+                f"Received: {loss.localisation_map!r}"
+            )
 
     def load_weights(self, model):
         self.backbone.load_weights(model)
@@ -191,8 +202,28 @@ class CommonLoss(Section):
 
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # in training: 1 becomes 1 - e + e / K, or 1 - e / 2
-    localisation: NonNegative = (
-        0.0  # delta: maps that lie outside their attributes' boxes cost (losses.OutsideAttention)
+    localisation: NonNegative = 0.0  # delta: what it costs that maps are not where their attributes are (`losses`)
+    localisation_by: Literal["outside", "iou", "energy", "l1"] = "outside"  # `losses.LOCALISATION`
+    localisation_map: Text = "own"  # the system's own map; grad_cam: at the features; or the name of a stage: there
+    localisation_order: Literal["second", "first"] = "second"  # first: Grad-CAM's weights of channels held constant
+    localisation_images: Count | None = None  # the first so many training images have regions; all when left out
+    regions: Text | None = None  # YAML of these regions, as analysis.regions; the package's own for CelebA
+    directed: dict[Text, tuple[NonNegative, NonNegative]] | None = (
+        None  # by attribute, (w_a, w_g): of its cross-entropy, of its map; (1, 0) for others; null: (1, 1) for all
     )
-    localisation_images: Count | None = None  # the first so many training images have boxes; all when left out
-    regions: Text | None = None  # YAML of these boxes, as analysis.regions; the package's own for CelebA when left out
+
+    @model_validator(mode="after")
+    def _directs_something(self):
+        if self.localisation and self.directed is not None and not any(of_map for _, of_map in self.directed.values()):
+            raise ValueError(
+                "loss.directed: expected an attribute whose second weight is above 0 where loss.localisation is. "
+                f"Received: {self.directed}"
+            )
+        return self
+
+    def attribute_weights(self, names: Sequence[str]) -> np.ndarray:
+        """(w_a, w_g) of K targets: float (K, 2)."""
+        if self.directed is None:
+            return np.ones((len(names), 2))
+        directed = {composed(name): weights for name, weights in self.directed.items()}
+        return np.array([directed.get(name, (1.0, 0.0)) for name in names])

@@ -13,7 +13,7 @@ from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.data import images, places
 from mam_keras.data.parts import Parts
 from mam_keras.data.pipeline import Prepared
-from mam_keras.data.places import Box
+from mam_keras.data.shapes import Box, pixels
 from mam_keras.data.synthetic_faces import ATTRIBUTES, Scene, region
 from mam_keras.errors import UserError
 
@@ -56,13 +56,11 @@ def prepared(count=2):
 def test_a_box_by_hand():
     # The frame's 6 x 6 square begins at row 1; prepared at 12 its first pixel's centre is (0.25, 1.25)
     box = Box(around=("eye", "chin"), grow=(0, 0, 0.5, -3))  # x from 1 to 4.5, y from 2 to 3
-    found = places.pixels([box], {"eye": (1, 2), "chin": (4, 6)}, (6, 8), 12)
+    found = pixels([box], {"eye": (1, 2), "chin": (4, 6)}, (6, 8), 12)
     expected = np.zeros((12, 12), bool)
     expected[2:4, 2:9] = True  # centres 2.25 and 2.75 down, 1.25 to 4.25 across
     np.testing.assert_array_equal(found, expected)
-    both = places.pixels(
-        [box, Box(around=("chin",), grow=(0.3, 0.3, 0.3, 0.3))], {"eye": (1, 2), "chin": (4, 6)}, (6, 8), 12
-    )
+    both = pixels([box, Box(around=("chin",), grow=(0.3, 0.3, 0.3, 0.3))], {"eye": (1, 2), "chin": (4, 6)}, (6, 8), 12)
     expected[10, 7:9] = expected[9, 7:9] = True  # centres 5.75 and 6.25, 3.75 and 4.25
     np.testing.assert_array_equal(both, expected)
 
@@ -75,9 +73,9 @@ def test_a_box_goes_where_the_image_goes(fit, frame):
     image = np.zeros((height, width, 3), np.uint8)
     image[30:50, 8:24] = 255
     shown = images.prepare(image, 40, fit).numpy()[..., 0]
-    found = places.pixels([Box(around=("eye", "chin"))], landmarks, frame, 40, fit)
+    found = pixels([Box(around=("eye", "chin"))], landmarks, frame, 40, fit)
     assert shown[found].min() > 100 and shown[~found].max() < 155
-    everything = places.pixels([Box(around=("eye", "chin"), grow=(99, 99, 99, 99))], landmarks, frame, 40, fit)
+    everything = pixels([Box(around=("eye", "chin"), grow=(99, 99, 99, 99))], landmarks, frame, 40, fit)
     np.testing.assert_array_equal(everything, images.prepare(np.full_like(image, 255), 40, fit)[..., 0] > 0)
 
 
@@ -97,9 +95,7 @@ def test_boxes_stand_around_the_mean_landmarks_of_the_split(file, tmp_path):
     data = {"source": "celeba", "directory": str(tmp_path)}
     aligned = run(("Smiling",), data, prepared(), regions=str(file))
     (boxes,) = region_sets(aligned)
-    moved = places.pixels(
-        [Box(around=("eye", "chin"), grow=(0, 0, 0.5, -3))], {"eye": (2, 2), "chin": (4, 6)}, (6, 8), 12
-    )
+    moved = pixels([Box(around=("eye", "chin"), grow=(0, 0, 0.5, -3))], {"eye": (2, 2), "chin": (4, 6)}, (6, 8), 12)
     np.testing.assert_array_equal(boxes.region(0, 0), moved)
     assert moved[2, 3:9].any()
     assert not moved[:, :4].any()
@@ -219,7 +215,7 @@ def test_every_place_of_celeba_is_known():
     assert len(known.attributes) == 33
     for name, place in known.attributes.items():
         assert place.parts or place.boxes, name
-        inside = places.pixels(place.boxes, known.landmarks, known.frame, 64)
+        inside = pixels(place.boxes, known.landmarks, known.frame, 64)
         assert bool(place.boxes) == inside.any(), name
         assert inside.mean() < 0.35
 
@@ -239,7 +235,13 @@ def test_every_place_of_celeba_is_known():
         ),
         ("parts: [hat]", "part: [hat]", "attributes.Hat.part: unknown key; did you mean 'parts'? Received: ['hat']"),
         ("frame: [6, 8]", "frame: [6]", "frame.1: "),
-        ("frame: [6, 8]", "fram: [6, 8]", "frame: expected a value"),
+        ("frame: [6, 8]", "fram: [6, 8]", "fram: unknown key; did you mean 'frame'?"),
+        (
+            "frame: [6, 8]",
+            "",
+            "frame: expected width and height of the images in which landmarks are measured, for "
+            "attributes.Smiling.boxes.0. Received: nothing",
+        ),
         ("[1, 2]", "[1, x]", "landmarks.eye.1: expected a valid number. Received: 'x'"),
         ("grow: [0, 0, 0.5, -3]", "grow: 3", "attributes.Smiling.boxes.0.grow: expected a valid tuple. Received: 3"),
     ],

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from mam_keras.analysis.blocks import cover
 from mam_keras.data import pipeline
 from mam_keras.data.augmentation import GREY, Augmentation, Blocks
 from mam_keras.data.images import prepare, read, read_files
@@ -198,7 +199,7 @@ def test_regions_go_where_the_pixels_go():
     images = np.broadcast_to(255 * regions.astype(np.uint8), (30, 8, 8, 3))
     prepared = replace(numbered(30), images=images)
     augmentation = Augmentation(flip=True, shift=2)
-    blocks = Blocks(regions, 4, augmentation)
+    blocks = Blocks(regions, (4, 4), augmentation)
     batches = pipeline.training_batches(prepared, 10, 3, 1, augmentation, blocks=blocks, supervised=12)
     order = np.random.default_rng((3, 1)).permutation(30)
     moved, found = (np.concatenate([batch[part].numpy() for batch in batches]) for part in (0, 2))
@@ -206,6 +207,23 @@ def test_regions_go_where_the_pixels_go():
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert found.dtype == np.float32
     assert found[order < 12].any()
+
+
+@pytest.mark.parametrize("grid", [(4, 4), (3, 5)])
+def test_images_with_regions_of_their_own_have_them_moved_as_they_are(grid):
+    random = np.random.default_rng(0)
+    regions = random.random((8, 8, 3)) < 0.3
+    own = {(index, k): random.random((8, 8)) < 0.3 for index, k in [(0, 1), (5, 0), (5, 2), (29, 1)]}
+    each = np.repeat(regions[None], 30, axis=0)
+    for (index, k), region in own.items():
+        each[index, ..., k] = region
+    augmentation = Augmentation(flip=True, shift=2)
+    blocks = Blocks(regions, grid, augmentation, {place: np.packbits(region) for place, region in own.items()})
+    prepared = replace(numbered(30), images=255 * each.astype(np.uint8))
+    batches = pipeline.training_batches(prepared, 10, 3, 1, augmentation, blocks=blocks, supervised=30)
+    moved, found = (np.concatenate([batch[part].numpy() for batch in batches]) for part in (0, 2))
+    expected = np.stack([[cover(image[..., k] > 0, grid) for k in range(3)] for image in moved])
+    np.testing.assert_allclose(found, np.moveaxis(expected, 1, -1), atol=1e-6)
 
 
 def test_mixtures_are_of_the_images_next_in_the_epoch_and_of_their_labels():

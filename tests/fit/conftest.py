@@ -45,6 +45,23 @@ def draw():
 
 
 @pytest.fixture(scope="session")
+def stripes(tmp_path_factory):
+    """A file of regions: where two of the bands are, and of two images of their own."""
+    path = tmp_path_factory.mktemp("regions") / "stripes.yaml"
+    path.write_text(
+        """
+attributes:
+  top: {rectangles: [[0, 0, 1, 0.3125]]}
+  middle: {rectangles: [[0, 0.3125, 1, 0.625]]}
+images:
+  train3.png: {top: {rectangles: [[0.5, 0.5, 1, 1]]}}
+  train5.png: {bottom: {rectangles: [[0, 0, 1, 1]]}}
+"""
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
 def make_table(draw):
     """make_table(folder, train=22, ...) writes so many images of each split and returns the CSV that lists them."""
 

@@ -16,7 +16,7 @@ from mam_keras.fit import checkpoint
 from mam_keras.fit.loop import Objective, Trainer
 from mam_keras.fit.optimizer import make_optimizer
 from mam_keras.fit.start import start_at_rates
-from mam_keras.model import backbones
+from mam_keras.model import backbones, guidance
 from mam_keras.model.losses import balanced_class_weights
 from mam_keras.run_directory import RunDirectory
 from tests.model.examples import network_of
@@ -197,8 +197,10 @@ def test_maps_are_drawn_into_the_boxes(trainer, splits, directory):
     for k in range(3):
         regions[5 * k : 5 * k + 5, :, k] = True
     trained = trainer(*LIGHT, "loss.localisation=0.5", "loss.localisation_images=12", "training.epochs=18")
-    side = trained.config.model.feature_size(16)
-    trained.fit(train, None, directory, blocks=Blocks(regions, side, Augmentation.of(trained.config.data)))
+    loss, network = trained.config.loss, trained.network
+    look = guidance.look(network, loss)
+    network.terms += (guidance.localisation_term(look, loss, range(3)),)
+    trained.fit(train, None, directory, blocks=Blocks(regions, look.grid, Augmentation.of(trained.config.data)))
     losses = column(trained, "localisation_loss")
     assert np.mean(losses[-4:]) < 0.7 * losses[0]
     for row in trained.history:

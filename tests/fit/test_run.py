@@ -193,7 +193,7 @@ def test_bad_input_is_refused_in_one_line(fit, make_table, tmp_path):
         (f"data.directory={tmp_path}/empty",): f"{tmp_path}/empty: expected the images that ",
         ("loss.localisation=1",): "loss.localisation: expected 0, or a file that says where attributes are in these "
         "images (loss.regions). Received: 1",
-        ("loss.localisation=1", f"loss.regions={elsewhere}"): "loss.regions: expected boxes for at least one of the "
+        ("loss.localisation=1", f"loss.regions={elsewhere}"): "loss.regions: expected a region for at least one of the "
         "data's attributes. Received: none for top, middle, bottom",
         ("data.attributes=[botom]",): "data.attributes: expected known names; did you mean 'bottom'? Received: 'botom'",
         ("data.source=celeba", f"data={{source: celeba, directory: {tmp_path}/none}}"): f"{tmp_path}/none: expected "

@@ -14,6 +14,7 @@ from mam_keras.errors import UserError
 from mam_keras.model import backbones
 from mam_keras.model.backbones import BACKBONES, preprocessing
 from mam_keras.model.backbones.applications import NETWORKS
+from mam_keras.model.backbones.blocks import Doubled
 from mam_keras.model.backbones.dilation import Settings as Dilation
 from mam_keras.model.backbones.preprocessing import Preprocessing
 from tests.model.examples import random_images, randomize
@@ -625,3 +626,15 @@ def test_weights_that_cannot_be_had_are_told_in_one_line(weights, tmp_path, monk
     assert "\n" not in line
     assert f"Received: {weights} (" in line
     assert ("save_weights(FILE)" in line) == (weights == "imagenet")
+
+
+def test_a_doubled_map_is_that_of_keras_and_has_gradients_of_gradients():
+    values = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype("float32")
+    expected = keras.layers.UpSampling2D(2, interpolation="bilinear")(values)
+    np.testing.assert_allclose(Doubled()(values), expected, atol=1e-6)
+    x, w = tf.Variable(values), tf.Variable(2.0)
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            total = w * tf.reduce_sum(Doubled()(x) ** 2)
+        size = tf.reduce_sum(inner.gradient(total, x) ** 2)
+    assert float(outer.gradient(size, w)) == pytest.approx(float(size), rel=1e-4)  # size is w^2 times what it is at 1

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mam_keras.data.source import Targets
-from mam_keras.model.network import Batch, Head, Map, Network, localisation_term
+from mam_keras.model.network import Head, Map, Network
 
 IMAGES = np.float32([[[1, 0, 0], [0, 2, 0]], [[0, 0, 1], [1, 1, 0]]])[None]  # 2 x 2 pixels
 
@@ -68,15 +68,3 @@ def test_a_map_tells_its_size():
     found = network()
     found.maps["own"] = Map("own", "", True, lambda images: found.features(images)[:, :1])
     assert found.map_size("own") == (1, 2)
-
-
-def test_the_localisation_term_by_hand():
-    """-log of the softmax at the one position inside, for attribute 1; the others' labels are "no" or not known."""
-    scores = np.zeros((1, 2, 2, 3), np.float32)
-    scores[0, ..., 0] = [[1, 2], [-5, 0]]
-    regions = np.zeros((1, 2, 2, 3), np.float32)
-    regions[0, 0, 0, :] = 1
-    term = localisation_term(3.0)
-    found = term.value({"scores": scores}, Batch(IMAGES, np.float32([[1, np.nan, 0]]), [], regions))
-    assert float(found) == pytest.approx(-3.0 * np.log(np.exp(1) / np.exp([1, 2, -5, 0]).sum()))
-    assert term.value({"scores": scores}, Batch(IMAGES, np.float32([[1, 1, 0]]), [])) is None

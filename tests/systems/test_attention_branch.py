@@ -224,8 +224,9 @@ def test_a_loaded_network_answers_the_same(form, tmp_path):
 def test_maps_are_drawn_into_regions_only_where_there_are_k(model):
     with pytest.raises(UserError, match=r"loss\.localisation: expected 0 where model\.(attention|maps) is"):
         settings(loss={"localisation": 0.1}, **model)
-    drawn = network_of(settings(loss={"localisation": 0.1}), NAMES)
-    assert [term.name for term in drawn.terms] == ["localisation"]
+    assert settings(loss={"localisation": 0.1})
+    assert settings(loss={"localisation": 0.1, "localisation_by": "energy"}, maps="one")
+    assert settings(loss={"localisation": 0.1, "localisation_map": "grad_cam"}, **model)
 
 
 @pytest.mark.parametrize("perception", ["linear", "stage"])

@@ -3,7 +3,7 @@
 import math
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from mam_keras.model.backbones.preprocessing import Standardization
 
@@ -99,7 +99,29 @@ def hourglass(x, levels, name, normalization):
         y = unit(y, f"{levels}.down")
         further = hourglass(y, levels - 1, name, normalization)
         y = unit(layers.Add(name=f"{name}.{levels}.sum")([further, unit(y, f"{levels}.skip")]), f"{levels}.up")
-    return layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}.{levels}.resized")(y)
+    return Doubled(name=f"{name}.{levels}.resized")(y)
+
+
+@keras.saving.register_keras_serializable("mam_keras")
+class Doubled(layers.Layer):
+    """Bilinear interpolation to twice the height and width: (N, H, W, C) -> (N, 2 H, 2 W, C).
+
+    `UpSampling2D(2, interpolation="bilinear")` by shifts and sums. TensorFlow takes that one's gradient for a constant
+    (`ResizeBilinearGrad`), so that whoever learns by a gradient (`guidance`) would be told that it does not change.
+    """
+
+    def call(self, x):
+        for axis in (1, 2):
+            first, others = ops.split(x, [1], axis)
+            most, last = ops.split(x, [x.shape[axis] - 1], axis)
+            before, after = ops.concatenate([first, most], axis), ops.concatenate([others, last], axis)
+            halves = ops.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+            x = ops.reshape(halves, (-1, *(2 * side if at == axis else side for at, side in enumerate(x.shape) if at)))
+        return x
+
+    def compute_output_shape(self, shape):
+        count, height, width, channels = shape
+        return count, 2 * height, 2 * width, channels
 
 
 def mask(x, channels, name, normalization):
