@@ -142,8 +142,7 @@ def chosen(config, attributes, together):
 
 
 def _directed(config):
-    weights = config.loss.model_dump().get("directed") or {}
-    return [name for name, (_, of_map) in weights.items() if of_map]
+    return [name for name, (_, of_map) in (config.loss.directed or {}).items() if of_map]
 
 
 def _two(pair):

@@ -170,13 +170,7 @@ def test_of_what_never_comes_together_no_pair_is_chosen_but_any_can_be_named(bot
 
 def test_a_directed_attribute_is_paired_with_what_it_comes_with_most(both):
     test, _ = both
-    made = run(test)
-    made.config = SimpleNamespace(
-        loss=SimpleNamespace(model_dump=lambda: {"directed": {"Makeup": [1, 5], "Hat": [2, 0]}}),
-        analysis=made.config.analysis,
-        data=made.config.data,
-        seed=0,
-    )
+    made = run(test, loss={"directed": {"Makeup": [1, 5], "Hat": [2, 0]}})
     found = groups.compute(made, "test").values["questions"]
     assert [(one["attribute"], one["other"]) for one in found] == [NAMES[1::-1], NAMES[:2]]
     assert groups.settings(made.config)["directed"] == ["Makeup"]
