@@ -27,13 +27,14 @@ def section(view):
 
 
 def _summary(view, pair):
-    """Of every group of runs but the baseline: the worst group of the images."""
-    measure = ":".join(("worst_group", *pair))
-    for group in view.groups:
-        both = [estimate(view.found_of(one)["test"].get(measure)) for one in (group, view.baseline)]
-        if group is not view.baseline and None not in both:
-            own, other = map(wording.percent, both)
-            yield (
-                f"{pair[0]} beside {pair[1]}: the worst group of {group['group']} is right in {own}, of "
-                f"{view.found['baseline']} in {other}. {view.beats(group, measure)}"
-            )
+    """Of every group of runs but the baseline."""
+    for measure, what in (("worst_group", "the worst of the four groups"), ("apart", "where the two differ")):
+        measure = ":".join((measure, *pair))
+        for group in view.groups:
+            both = [estimate(view.found_of(one)["test"].get(measure)) for one in (group, view.baseline)]
+            if group is not view.baseline and None not in both:
+                own, other = map(wording.percent, both)
+                yield (
+                    f"{pair[0]} beside {pair[1]}, {what}: {group['group']} is right in {own}, "
+                    f"{view.found['baseline']} in {other}. {view.beats(group, measure)}"
+                )
