@@ -3,6 +3,7 @@
 Only guesses, and every one is written where it can be put right. Opens no image.
 """
 
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -31,8 +32,8 @@ class Columns:
     """Settings of `data.table` by key, and what else was seen.
 
     Attributes:
-        settings: `image_column`, and those of `image_template`, `class_column`, `split_column`, `group_column` that
-            were found.
+        settings: `image_column`, and those of `image_template`, `directory`, `class_column`, `split_column`,
+            `group_column` that were found.
         labels: columns of yes and no.
         classes: further columns that could be classes.
         notes: what the file's reader has to say.
@@ -73,28 +74,41 @@ def guess(path: Path) -> Columns:
 
 
 def _image_column(path, columns):
-    """`image_column` and, where names lack a folder or a suffix, `image_template`: the column with most files."""
-    folder, best, found = path.parent, 0.0, {}
+    """`image_column` and, where need be, `image_template` and `directory`: the column with most names of files.
+
+    `image_template` is there where names lack a folder or a suffix, `directory` where they are below another folder
+    than the table's: the one above, or what absolute paths have in common.
+    """
+    best, found = 0.5, {}
     for name in sorted(columns, key=lambda name: not _IMAGE.search(name)):
         texts = list(dict.fromkeys(filter(None, columns[name])))
         if len(texts) < len(columns[name]) / 2:  # every image is there once
             continue
         texts = texts[:LOOKED_AT]
-        template = "{}" if any((folder / text).is_file() for text in texts) else None
-        template = template or next(filter(None, (_template(folder, text) for text in texts[:3])), None)
-        if template is None:
-            continue
-        read = reader(folder, template)
-        share = sum(_is_there(folder, read, text) for text in texts) / len(texts)
-        if share > max(best, 0.5):
-            best, found = share, {"image_column": name}
-            if template != "{}":
-                found["image_template"] = template
+        for folder in _folders(path, texts):
+            template = "{}" if any((folder / text).is_file() for text in texts) else None
+            template = template or next(filter(None, (_template(folder, text) for text in texts[:3])), None)
+            if template is None:
+                continue
+            read = reader(folder, template)
+            share = sum(_is_there(folder, read, text) for text in texts) / len(texts)
+            if share > best:
+                best, found = share, {"image_column": name}
+                found |= {"image_template": template} if template != "{}" else {}
+                found |= {"directory": str(folder)} if folder != path.parent else {}
     if not found:
         raise UserError(
-            f"{path}: expected a column that names image files below {folder}. Received: {some(list(columns))}"
+            f"{path}: expected a column that names image files below {path.parent}. Received: {some(list(columns))}"
         )
     return found
+
+
+def _folders(path, texts):
+    """Where the names in a table may be below."""
+    folders = [path.parent, path.parent.parent]
+    if all(map(os.path.isabs, texts)):
+        folders.insert(0, Path(os.path.commonpath([Path(text).parent for text in texts])))
+    return dict.fromkeys(folders)
 
 
 def _template(folder, text):

@@ -77,7 +77,8 @@ def look(path: str | Path) -> Seen:
         elif len(folders) < 2 and tables:
             path = _only(path, tables)
     if path.is_file():
-        table, folder = columns.guess(path), path.parent
+        table = columns.guess(path)
+        folder = Path(table.settings.get("directory", path.parent))
         section = {"source": "table", "file": str(path), **table.settings}
     settings = config.check({"name": "seen", "data": section}, str(path)).data
     source = data.load(settings, training=False)

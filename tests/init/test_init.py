@@ -144,6 +144,16 @@ def test_what_a_column_is(table, header, row, expected):
     assert settings == expected
 
 
+@pytest.mark.parametrize("form", ["{folder}/images/{n}.png", "images/{n}.png", "{n}"])
+def test_images_may_lie_beside_the_tables_folder_or_anywhere(table, form):
+    path = table("").parent / "lists/images.csv"
+    path.parent.mkdir()
+    path.write_text(rows("image,label", lambda n: f"{form.format(folder=path.parents[1], n=n)},{'ab'[n % 2]}"))
+    settings, source = read_back(path, look(path))
+    assert sum(map(len, source.splits.values())) == 40
+    assert settings.data.directory == str(path.parents[1] / "images" if "folder" in form else path.parents[1])
+
+
 def test_which_table_is_meant(table):
     path = table(rows("image,label", lambda n: f"images/{n}.png,{'ab'[n % 2]}"))
     path.with_name("notes.txt").write_text("of nothing")
@@ -223,6 +233,7 @@ def test_nothing_there_is_told(tmp_path):
 def test_real_clothes(shared):
     seen = look(shared("clothes") / "images.csv")
     assert (seen.images, len(seen.counts), seen.doubles, seen.unreadable) == (700, 20, (), ())
+    assert suggest(seen, shared("clothes") / "images.csv")[0].value == "clothes"  # as the README says
     told = "\n".join(lines(seen))
     assert "left out: Not sure 23, Other 4, Skip 1" in told and "584 tall" in told
 
