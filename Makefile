@@ -2,12 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test
+.PHONY: demo example test
 
 demo: .venv/installed
 	test -e runs/demo/evaluation.json || $(BIN)/python -m mam_keras.fit configs/demo.yaml
 	$(BIN)/python -m mam_keras.report runs/demo
 	@echo "The demo's report: reports/demo/index.html"
+
+# The page that is committed: trained and drawn by this very revision, so not where the clone holds other changes
+example: .venv/installed
+	git diff --quiet HEAD -- . ':!reports/example'
+	$(BIN)/python -m mam_keras.fit configs/demo.yaml --overwrite
+	$(BIN)/python -m mam_keras.report runs/demo --out reports/example
 
 test: .venv/installed-test
 	$(BIN)/ruff check .

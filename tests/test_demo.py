@@ -74,8 +74,8 @@ def test_snippet_of_the_readme_runs_on_it(demo):
 
 
 def test_the_readme_quotes_the_demo_as_its_report_measured_it():
-    """`reports/demo/figures.json` is written by `make demo`, with the page beside it."""
-    (measured,) = json.loads((ROOT / "reports/demo/figures.json").read_text())
+    """`reports/example/figures.json` is written by `make example`, with the page beside it."""
+    (measured,) = json.loads((ROOT / "reports/example/figures.json").read_text())
     assert measured["run"] == "demo"
     value = {name: figure["value"] for name, figure in measured["figures"].items()}
     shown = {name: f"{100 * value[name]:.0f} %" for name in ("pointing", "pointing_grad_cam")}

@@ -11,7 +11,7 @@ from mam_keras.analysis.blocks import ranks
 from mam_keras.analysis.result import Result, Unavailable
 
 NEEDS = {"predictions", "images", "masks"}
-VERSION = 2
+VERSION = 3
 TOP = 3  # channels per target, as in the papers' figure
 IMAGES, IMAGES_OF_MANY, MANY = 2, 1, 48  # images per target; of more than MANY targets
 PAIR = ("Smiling", "Mouth_Slightly_Open")  # that the papers compare
@@ -43,6 +43,8 @@ def compute(run, split):
             correct     bool (L,)           whether the answering head found what the image was chosen for
             masks       uint8 (L, 3, H, W)  M / max M, in 1/255
             highest     float32 (L, 3)      max M over the positions
+            maps        uint8 (L, H, W)     what all channels add up to, its positive part over its maximum, in 1/255;
+                                            left out where the logit is no sum over channels
             pair.channels  int (n,)         among the `used` most important of either, those of both first
             pair.ranks     int (n, 2)       rank by importance in each, from 1
             pair.shares    float (n, 2)     share of each one's importance
@@ -98,6 +100,12 @@ def compute(run, split):
         "masks": np.rint(255 * scaled).astype(np.uint8),
         "highest": highest,
     }
+    if network.contributions:
+        whole = network.masks.explain(features, *network.masks.identity)[0].numpy()  # (U, H, W, K)
+        shown = np.maximum(whole[image, :, :, attribute], 0)
+        arrays["maps"] = np.rint(255 * shown / np.maximum(shown.max(axis=(1, 2), keepdims=True), 1e-30)).astype(
+            np.uint8
+        )
     if pair is not None and first == "important":
         arrays |= compare(importance[pair], used)
     return Result(values, arrays)

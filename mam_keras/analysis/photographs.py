@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mam_keras.analysis import examples
+from mam_keras.analysis import examples, likeness
 from mam_keras.analysis.result import Result
 from mam_keras.errors import UserError
 from mam_keras.files import digest
 
 NEEDS = {"maps"}
-VERSION = 3
+VERSION = 4
 MOST = 24  # photographs, the first ones by name
 MAX_BYTES = 2**25  # of one file
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")  # of `formats.FORMATS`
@@ -75,8 +75,9 @@ def compute(run, split, photographs):
     """`examples.look` at a `Folder`, each photograph prepared as everywhere; whatever the split.
 
     Returns:
-        The `Result` of `look`, and beside it `left_out` ((name, why) of what is not shown) and `ids` str (N,), the
-        files' names.
+        The `Result` of `look`, and beside it `left_out` ((name, why) of what is not shown), `likeness` (what
+        `likeness.unlike` says of its rule), `unlike` bool (N,), those unlike the images that it was trained for, and
+        `ids` str (N,), the files' names.
 
     Raises `UserError` where nothing can be read.
     """
@@ -96,8 +97,18 @@ def compute(run, split, photographs):
             left_out.append((_shown(file), why))
     if not pictures:
         raise UserError(f"--images {photographs.path}: expected photographs. {_received(left_out)}")
-    found = examples.look(run, np.stack(pictures))
-    return Result(found.values | {"left_out": left_out}, found.arrays | {"ids": np.array(names)})
+    pictures = np.stack(pictures)
+    found, (unlike, told) = examples.look(run, pictures), likeness.unlike(run, split, pictures)
+    arrays = {"ids": np.array(names), "unlike": unlike}
+    return Result(found.values | {"left_out": left_out, "likeness": told}, found.arrays | arrays)
+
+
+def by_reason(left_out):
+    """{why: the names} of what was left out, each reason once."""
+    reasons = {}
+    for name, why in left_out:
+        reasons.setdefault(why, []).append(name)
+    return reasons
 
 
 def _unfit(file):

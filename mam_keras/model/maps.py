@@ -112,11 +112,8 @@ def by_depth(network):
     """
     import tensorflow as tf
 
-    names = [stage.name for stage in network.stages]
-    layers = network.model.get_layer
-    tensors = [network.outputs[name] if name in network.outputs else layers(name).output for name in names]
     ends = [network.outputs["features"], network.outputs[network.main_head]]
-    model = keras.Model(network.model.input, [*tensors, *ends])
+    model = keras.Model(network.model.input, [*network.by_stage.outputs, *ends])
 
     def look(images, k):
         with tf.GradientTape() as tape:

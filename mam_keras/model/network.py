@@ -154,6 +154,14 @@ class Network:
         return keras.Model(self.model.input, {name: self.outputs[name] for name in names})
 
     @functools.cached_property
+    def by_stage(self) -> keras.Model:
+        """Shares this one's layers: images -> the outputs of the `stages`; of the features where there are none."""
+        names = [stage.name for stage in self.stages] or ["features"]
+        layer = self.model.get_layer
+        of = [self.outputs[name] if name in self.outputs else layer(name).output for name in names]
+        return keras.Model(self.model.input, of)
+
+    @functools.cached_property
     def parts(self) -> keras.Model:
         """`computing` all outputs."""
         return self.computing(*self.outputs)

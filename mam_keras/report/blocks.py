@@ -112,6 +112,7 @@ class Look:
         title: what the image is called.
         picture: PNG.
         labels: K of bool, None where not known; or None where nobody labelled it.
+        unlike: whether it is unlike the images that the network was trained for.
         probabilities: of the head that answers, (K, V).
         answers: whether it says yes, (K, V).
         others: probabilities of the other heads, (heads, K).
@@ -125,6 +126,7 @@ class Look:
     title: str
     picture: bytes
     labels: list[bool | None] | None
+    unlike: bool
     probabilities: list[list[float]]
     answers: list[list[bool]]
     others: list[list[float]]
@@ -161,6 +163,50 @@ class Explorer:
     groups: tuple[tuple[str, tuple[Look, ...]], ...]
 
 
+@dataclass(frozen=True)
+class Finding:
+    """A sentence with its number, under a short question or title, and the section that it is from (its anchor)."""
+
+    title: str
+    text: str
+    section: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is known of one target, on one screen.
+
+    Attributes:
+        picture: its map on a true positive; None where nothing has kept one.
+        facts: in order.
+        errors: its most confident ones.
+    """
+
+    name: str
+    picture: Cell | None
+    facts: tuple[Finding, ...]
+    errors: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The first screen of a page.
+
+    Attributes:
+        lead: what the classifier does, on how many images, and how well.
+        numbers: pairs of (number, what it is), three.
+        findings: at most six.
+        targets: all of them.
+        pictures: what is to be seen in the targets' pictures.
+    """
+
+    lead: str
+    numbers: tuple[tuple[str, str], ...]
+    findings: tuple[Finding, ...]
+    targets: tuple[Target, ...]
+    pictures: str
+
+
 Block = Paragraph | Missing | Figure | Gallery | Table | Explorer
 
 
@@ -174,7 +220,7 @@ class Section:
         answers: the papers' figures and tables that it stands for ("1904.13078, figure 1"), or "".
         reading: one or two sentences: how to read it.
         blocks: in order.
-        summary: plain sentences made from the numbers, for the top of the page.
+        summary: plain sentences made from the numbers.
     """
 
     name: str
@@ -183,3 +229,9 @@ class Section:
     reading: str
     blocks: tuple[Block, ...]
     summary: tuple[str, ...] = field(default=())
+
+    @property
+    def lacking(self) -> str:
+        """Why there is nothing to see in it; "" where there is."""
+        said = [block.text for block in self.blocks if isinstance(block, Paragraph | Missing)]
+        return " ".join(said) if len(said) == len(self.blocks) else ""

@@ -4,11 +4,13 @@ import io
 import re
 
 import matplotlib
+import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 INK = "#010203"  # text and axes; becomes the page's own text colour
+GLOW, EDGE = (255, 140, 0), (90, 220, 255)  # what a map marks, and the edge of a region
 COLORS = ("#3b7dd8", "#d9772b", "#2f9e6e", "#c2459c", "#8a78d6", "#b09a20", "#4aa3b8", "#d1495b")  # legible on both
 
 # From transparent, so that 0 looks like nothing on a light page and on a dark one; grey where undefined
@@ -52,6 +54,20 @@ def style():
     return matplotlib.rc_context(_STYLE)
 
 
+def small_multiples(grid, shown, across, upwards):
+    """Gives the first so many axes of a grid two ticks each way, named along the grid's left and lower edge."""
+    columns = grid.shape[1]
+    for place, axes in enumerate(grid.flat):
+        if place >= shown:
+            axes.set_axis_off()
+            continue
+        left, lowest = place % columns == 0, place + columns >= shown
+        axes.set_xticks(across, [f"{number:g}" for number in across] if lowest else [])
+        axes.set_yticks(upwards, [f"{number:g}" for number in upwards] if left else [])
+        axes.tick_params(length=2, width=0.5, labelsize=5.5, pad=1)
+        axes.spines[:].set_linewidth(0.5)
+
+
 def matrix(axes, values, colors, limits, rows, columns, unit):
     """Draws values (m, n) as coloured cells, named along both sides, with a scale named `unit`.
 
@@ -69,6 +85,27 @@ def matrix(axes, values, colors, limits, rows, columns, unit):
     scale.solids.set_rasterized(True)
 
 
+def glowing(image, heat, region=None, side=96):
+    """An image in grey, what a map marks in orange over it, and the edge of a region: uint8 (side, side, 3).
+
+    Args:
+        image: uint8 (S, S, 3).
+        heat: (H, W), not negative; smoothly enlarged, relative to its highest value.
+        region: bool (S, S), or None.
+    """
+    grey = Image.fromarray(image).convert("L").resize((side, side), Image.Resampling.BICUBIC)
+    grey = 0.85 * np.asarray(grey, float)[..., None]
+    light = Image.fromarray(np.rint(heat * (255 / max(float(heat.max()), 1e-9))).astype(np.uint8))
+    light = np.asarray(light.resize((side, side), Image.Resampling.BICUBIC), float)[..., None] / 255
+    drawn = grey + 0.85 * light * (np.array(GLOW) - grey)
+    if region is not None:
+        inside = np.asarray(Image.fromarray(region).resize((side, side), Image.Resampling.NEAREST))
+        inner = np.pad(inside, 1, mode="edge")
+        inner = inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
+        drawn = np.where((inside & ~inner)[..., None], EDGE, drawn)
+    return np.rint(drawn).clip(0, 255).astype(np.uint8)
+
+
 def svg(figure, name) -> str:
     """SVG markup to stand in the page: `name` keeps its identifiers apart from other figures'."""
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": name}):
@@ -80,11 +117,17 @@ def svg(figure, name) -> str:
 
 
 def _of_page(tag, name):
-    """A tag without what nothing needs: names of groups, the font (the page's own serves), decimals beyond 0.01."""
+    """A tag without what nothing needs: names of groups, the font (the page's own serves), decimals (of paths two)."""
     tag = re.sub(r'<g id="[^"]*"', "<g", " ".join(tag.split()))
     tag = re.sub(r"font-family: [^;\"]*;? ?", "", tag)
-    tag = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), tag)
+    tag = re.sub(r"\d+\.\d{3,}", lambda number: _rounded(number[0], 2), tag)
+    tag = re.sub(r' d="[^"]*"', lambda path: re.sub(r"\d+\.\d+", lambda number: _rounded(number[0], 1), path[0]), tag)
     return re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", tag).replace(INK, "currentColor")
+
+
+def _rounded(number, digits):
+    text = f"{float(number):.{digits}f}"
+    return text.rstrip("0").rstrip(".")
 
 
 def short(name, most) -> str:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import jinja2
 from markupsafe import Markup
 
-from mam_keras.report import blocks, figures, header, tables
+from mam_keras.report import blocks, figures, header, tables, wording
 from mam_keras.report.network_drawing import network
-from mam_keras.report.sections import SECTIONS
+from mam_keras.report.opening import opening
+from mam_keras.report.sections import QUESTIONS
 from mam_keras.statistics import Estimate
 from mam_keras.systems.system import Paper
 
@@ -42,6 +43,8 @@ class Front:
         celeba: whether it shows faces of CelebA.
         papers: where the systems on the page are from.
         network: SVG markup of the network and the words that stand in for it, or None.
+        target: what one of the targets is called.
+        archive: name of the file beside it that has all tables and arrays, or "".
     """
 
     name: str
@@ -55,14 +58,29 @@ class Front:
     celeba: bool = False
     network: tuple[str, str] | None = None
     papers: tuple[Paper, ...] = ()
+    target: str = "attribute"
+    archive: str = ""
 
 
-def page(run, others) -> str:
-    """One self-contained HTML file about `run`, a `ReportedRun`, compared with `others`."""
+def answers(run, others) -> dict[str, list[blocks.Section]]:
+    """{question: the sections that answer it} about `run`, a `ReportedRun`, compared with `others`."""
     with figures.style():
-        sections = [
-            _section(importlib.import_module(f"mam_keras.report.sections.{name}"), run, others) for name in SECTIONS
-        ]
+        return {
+            question: [
+                _section(importlib.import_module(f"mam_keras.report.sections.{name}"), run, others) for name in names
+            ]
+            for question, names in QUESTIONS.items()
+        }
+
+
+def page(run, others, questions=None, archive="") -> str:
+    """One self-contained HTML file about `run`, a `ReportedRun`, compared with `others`.
+
+    Args:
+        questions: of `answers`; asked here when None.
+        archive: name of the file beside it that has all tables and arrays, or "".
+    """
+    questions = answers(run, others) if questions is None else questions
     exclusive = run.targets is not None and run.targets.exclusive
     what, who = ("classes", "classifier looks") if exclusive else ("many attributes", "attribute classifiers look")
     where = f"the images of its {run.config.analysis.split} split"
@@ -70,7 +88,7 @@ def page(run, others) -> str:
         where = f"{run.config.analysis.split} images of other data than it was trained with"
     front = Front(
         name=run.name,
-        title=f"{run.name}: what the {who} at",
+        title=f"{run.name}: what the {who} at, and how often they are right",
         lead=f"A classifier of {what}, examined on {where}.",
         facts=header.facts(run, others),
         settings=run.config.to_yaml(),
@@ -80,17 +98,34 @@ def page(run, others) -> str:
         celeba=run.config.data.is_celeba,
         papers=run.config.model.PAPERS,
         network=network(run.config, None if run.targets is None else len(run.targets.names)),
+        target=wording.target(exclusive),
+        archive=archive,
     )
-    return render(front, sections)
+    return render(front, questions, opening(run))
 
 
-def render(front, sections) -> str:
-    """One self-contained HTML file of a `Front` and `blocks.Section`s."""
+def render(front, questions, first=None) -> str:
+    """One self-contained HTML file.
+
+    Args:
+        front: `Front`.
+        questions: {what is asked: the `blocks.Section`s that answer it}; unasked, "", they are not folded.
+        first: `blocks.Opening`, or None.
+    """
+    shown, lacking = {}, {}
+    for question, answers in questions.items():
+        shown[question] = [section for section in answers if not (question and section.lacking)]
+        for section in answers:
+            if question and section.lacking:
+                lacking.setdefault(section.lacking, []).append(section.title)
     environment = _environment()
     style, script = (environment.loader.get_source(environment, name)[0] for name in ("page.css", "page.js"))
     return environment.get_template("page.html.jinja").render(
         front=front,
-        sections=sections,
+        opening=first,
+        questions={question: answers for question, answers in shown.items() if answers},
+        lacking=lacking,
+        sections=[section for answers in shown.values() for section in answers],
         style=style,
         script=script,
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
@@ -98,11 +133,10 @@ def render(front, sections) -> str:
 
 
 def _section(module, run, others):
-    missing = [f"{name}: {run.missing[name]}" for name in module.NEEDS if name in run.missing]
+    missing = dict.fromkeys(run.missing[name] for name in module.NEEDS if name in run.missing)
     if missing:
         name = module.__name__.rpartition(".")[2].replace("_", "-")
-        text = f"Nothing to show here; {'; '.join(missing)}."
-        return blocks.Section(name, module.TITLE, "", "", (blocks.Missing(text),))
+        return blocks.Section(name, module.TITLE, "", "", (blocks.Missing(f"{'; '.join(missing)}."),))
     return module.section(run, others)
 
 
@@ -120,6 +154,7 @@ def _environment():
         "data_uri": _data_uri,
         "explorer_data": _explorer_data,
         "natural_width": _natural_width,
+        "plain": lambda name: name.replace("_", " "),
         "order": tables.order,
         "shown": tables.shown,
         "unit": tables.unit,

@@ -10,7 +10,13 @@ def percent(estimate: Estimate, digits=1) -> str:
 
 
 def points(estimate: Estimate, digits=1) -> str:
-    """A difference of shares with its interval, in percentage points: "+0.3 points (-0.1 to +0.6)"."""
+    """A difference of shares with its interval, in percentage points: "+0.3 points (-0.1 to +0.6)".
+
+    Of an interval that leaves out 0 as many digits are shown as it takes not to read 0 at its end, at most two more.
+    """
+    if estimate.measurable:
+        ends = (100 * estimate.low, 100 * estimate.high)
+        digits = next((more for more in (digits, digits + 1) if all(round(end, more) for end in ends)), digits + 2)
     return _with_interval(estimate, " points", f"+z.{digits}f")
 
 

@@ -33,7 +33,7 @@ def page(study, found, runs) -> str:
         command="python -m mam_keras.study",
         papers=tuple(dict.fromkeys(paper for config in study.configs.values() for paper in config.model.PAPERS)),
     )
-    return render(front, sections)
+    return render(front, {"": sections})
 
 
 def said(found, runs):

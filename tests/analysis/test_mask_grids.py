@@ -50,6 +50,7 @@ def test_what_is_shown_are_the_masks_of_the_most_important_channels(kind):
         channels = arrays["channels"]
         np.testing.assert_array_equal(channels, np.argsort(-importance, axis=1)[:, :3])
     ids, labels = list(run.predictions("test").ids), run.predictions("test").labels
+    pixels = run.images("test").images.astype(np.float32) / 255
     np.testing.assert_array_equal(arrays["attribute"], [0, 0, 1, 1, 2, 2, 2, 0, 2, 0, 2, 0])
     np.testing.assert_array_equal(arrays["of_pair"], 6 * [False] + 6 * [True])
     for look, (k, shown) in enumerate(zip(arrays["attribute"], arrays["image"], strict=True)):
@@ -59,6 +60,9 @@ def test_what_is_shown_are_the_masks_of_the_most_important_channels(kind):
         expected = M[image, :, :, k].transpose(2, 0, 1)[channels[k]]
         drawn = arrays["masks"][look] / 255 * arrays["highest"][look][:, None, None]
         np.testing.assert_allclose(drawn, expected, atol=0.5 / 255 + 1e-5)
+        whole = run.network.masks.explain(run.network.features(pixels[image : image + 1]), 1, 1)[0].numpy()[0, :, :, k]
+        whole = np.maximum(whole, 0) / max(whole.max(), 1e-30)
+        np.testing.assert_allclose(arrays["maps"][look] / 255, whole, atol=0.5 / 255 + 1e-5)
     assert found.values["pair"] == [2, 0]
     assert found.values["pair_by"] == "papers"
     assert ("pair.channels" in arrays) == (kind == "per_feature")
@@ -67,7 +71,7 @@ def test_what_is_shown_are_the_masks_of_the_most_important_channels(kind):
 def test_where_channels_have_no_importance_the_most_open_masks_are_shown():
     run = untrained.run(PAPERS, perception="stage")
     found, (_, M) = mask_grids.compute(run, "test"), untrained.whole(run)
-    assert found.values["first"] == "open"
+    assert found.values["first"] == "open" and "maps" not in found.arrays
     means = M.mean(axis=(0, 1, 2))
     np.testing.assert_array_equal(found.arrays["channels"], np.argsort(-means, axis=1, kind="stable")[:, :3])
     assert found.values["pair"] == [2, 0]

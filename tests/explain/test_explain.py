@@ -145,7 +145,10 @@ def test_pictures_are_of_what_is_answered_with_yes(small_run, classifier, pictur
             "error: nowhere: expected the directory of a finished run. Received: no model.keras in it",
         ),
         (["{run}", "a.jpg"], "error: a.jpg: expected an image's file. Received: no such file"),
-        (["{run}", "{root}/reports/demo/page.png", "--targets", "Smilin"], "error: Smilin: expected a target of this "),
+        (
+            ["{run}", "{root}/reports/example/page.png", "--targets", "Smilin"],
+            "error: Smilin: expected a target of this ",
+        ),
     ],
 )
 def test_what_cannot_be_explained_is_told_in_one_line(small_run, tmp_path, arguments, line):

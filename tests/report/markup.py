@@ -52,7 +52,8 @@ def check(page) -> Markup:
     assert not [name for name, times in ids.items() if times > 1]
     targets = [a[1]["href"] for a in markup.all("a")]
     assert all(target[1:] in ids for target in targets if target.startswith("#"))
-    assert all(target.startswith(("#", "data:text/csv", "https://arxiv.org/abs/")) for target in targets)
+    others = [target for target in targets if not target.startswith(("#", "data:text/csv", "https://arxiv.org/abs/"))]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+\.zip", target) for target in others) and len(others) <= 1  # beside it
     assert all(image[1]["src"].startswith("data:image/png;base64,") and image[1]["alt"] for image in markup.all("img"))
     assert not [name for _, attributes, _ in markup.elements for name in attributes if name.startswith("on")]
     assert [script[1].get("type") for script in markup.all("script")] in ([None], ["application/json", None])

@@ -149,13 +149,13 @@ def test_the_summary_says_where_the_majority_class_does_as_well(small):
     assert section.summary == (
         "On 2,000 test images of 880 people the attribute heads are right in 70.3 % (66.3 to 74.0), clearly better "
         "than always answering the majority class (60.0 %, +10.3 points (+6.3 to +14.0)).",
-        "Of 3 attributes, not measurably different from always answering no: Name1 and Name2.",
+        "Of 3 attributes 2 are not measurably different from always answering no: Name1 and Name2.",
     )
     clearly = result_of([[0.3, 0.2, 0.4], [-0.1, -0.2, -0.05], [0.0, -0.1, 0.1]])
     clearly.arrays["attributes.positive_rate"][2] = 0.6  # then the majority answer is yes
     summary = accuracy.section(replace(small, results={"accuracy": clearly}), []).summary
     assert summary[1] == (
-        "Of 3 attributes, clearly worse than always answering no: Name1; not measurably different from always "
+        "Of 3 attributes 1 is clearly worse than always answering no: Name1; 1 is not measurably different from always "
         "answering yes: Name2."
     )
     worse = accuracy.section(replace(small, results={"accuracy": result_of([[0.01, -0.1, 0.1]])}), [])
@@ -356,7 +356,7 @@ def test_training_without_validation_or_unfinished_or_not_begun(small):
 )
 def test_every_kind_of_run_has_its_page(report, train_small, monkeypatch, changes):
     run = report(train_small(**changes))
-    monkeypatch.setattr("mam_keras.report.page.SECTIONS", tuple(module.__name__.split(".")[-1] for module in SECTIONS))
+    monkeypatch.setattr("mam_keras.report.page.QUESTIONS", {"": [one.__name__.split(".")[-1] for one in SECTIONS]})
     html = page(run, [])
     assert "analysis.subgroups=[NAME" in html
     for module in SECTIONS:
@@ -376,7 +376,7 @@ def test_names_are_never_markup(small, other, monkeypatch):
             values["shown"] = [error | {"attribute": evil, "id": evil} for error in values["shown"]]
         results[name] = Result(values, found.arrays)
     run = replace(small, results=results)
-    monkeypatch.setattr("mam_keras.report.page.SECTIONS", tuple(module.__name__.split(".")[-1] for module in SECTIONS))
+    monkeypatch.setattr("mam_keras.report.page.QUESTIONS", {"": [one.__name__.split(".")[-1] for one in SECTIONS]})
     html = page(run, [replace(run, name=evil)])
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert" in html

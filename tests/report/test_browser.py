@@ -34,8 +34,11 @@ def browser(tmp_path_factory):
 def opened(browser, page):
     """opened(size, scheme) opens the page and returns the browser, when the explorer has drawn."""
 
-    def open_page(size="screen", scheme="light"):
+    def open_page(size="screen", scheme="light", folded=False):
         show(browser, page, size, scheme)
+        if folded:
+            return browser
+        browser.execute_script("for (const fold of document.querySelectorAll('details')) fold.open = true")
         wait(browser, lambda: browser.find_element(By.CSS_SELECTOR, ".answer .what").text)
         return browser
 
@@ -57,6 +60,68 @@ def test_nothing_scrolls_sideways_but_what_has_its_own_box(opened, size):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(opened, scheme, size):
     check_accessibility(opened(size, scheme), scheme)
+
+
+@pytest.mark.parametrize("size", WIDTHS)
+def test_the_folded_page_is_short_and_without_fault(opened, size):
+    browser = opened(size, folded=True)
+    check_width(browser, size)
+    check_accessibility(browser, "light")
+    height = browser.execute_script("return document.documentElement.scrollHeight / innerHeight")
+    assert height < {"screen": 5, "telephone": 8}[size]  # screens
+
+
+def test_a_link_opens_what_it_leads_into_and_no_link_leads_nowhere(opened):
+    browser = opened(folded=True)
+    for link in browser.find_elements(By.CSS_SELECTOR, ".answers-first a, nav a"):
+        target = browser.find_element(By.CSS_SELECTOR, "#" + link.get_attribute("href").split("#")[1])
+        browser.execute_script("arguments[0].click()", link)
+        wait(browser, target.is_displayed)
+
+
+def test_a_target_is_found_by_its_name_and_opens(opened):
+    browser = opened(folded=True)
+    browser.find_element(By.ID, "search").send_keys("eye gl")
+    (found,) = [one for one in browser.find_elements(By.CSS_SELECTOR, ".target") if one.is_displayed()]
+    assert found.get_attribute("data-target") == "Eyeglasses" and found.get_attribute("open")
+    assert "Answers" in found.text and "1 of 5" in browser.find_element(By.CSS_SELECTOR, ".search").text
+
+
+def test_the_address_keeps_what_the_explorer_shows(opened, page, browser):
+    browser = opened()
+    place = browser.find_element(By.CSS_SELECTOR, ".explorer")
+    choose(browser, place, "target", 2)
+    choose(browser, place, "map", 1)
+    choose(browser, place, "image", 3)
+    address, said = browser.current_url, text(place, ".answer")
+    assert "#explorer?target=" in address
+    browser.get("about:blank")
+    browser.get(address)
+    place = browser.find_element(By.CSS_SELECTOR, ".explorer")
+    wait(browser, lambda: text(place, ".answer .what"))
+    assert text(place, ".answer") == said
+    assert place.find_element(By.NAME, "map").get_attribute("value") == "1"
+    assert browser.get_log("browser") == []
+
+
+def test_pictures_are_kept_beside_each_other_until_they_are_taken_away(opened):
+    browser = opened()
+    place = browser.find_element(By.CSS_SELECTOR, ".explorer")
+    for target in (0, 1):
+        choose(browser, place, "target", target)
+        browser.execute_script("arguments[0].click()", place.find_element(By.CSS_SELECTOR, ".keep"))
+    kept = place.find_elements(By.CSS_SELECTOR, ".kept li")
+    sources = [one.find_element(By.TAG_NAME, "img").get_attribute("src") for one in kept]
+    assert len(set(sources)) == 2 and all("Label" in one.text for one in kept)
+    browser.execute_script("arguments[0].click()", kept[0].find_element(By.TAG_NAME, "button"))
+    assert len(place.find_elements(By.CSS_SELECTOR, ".kept li")) == 1
+    check_accessibility(browser, "light")
+
+
+def test_a_wide_table_shows_all_its_columns_on_a_screen(opened):
+    browser = opened()
+    cut = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth + 1)"
+    assert browser.execute_script(f"return {cut}.map((one) => one.closest('figure').id)") == []
 
 
 def column(table, place):
@@ -200,7 +265,7 @@ def of(model, **arguments):
     results = {"examples": examples.compute(run, "test")}
     section = explorer.section(SimpleNamespace(results=results, missing={}), [])
     front = Front("small", "Small", "", [], "", "", "")
-    return results["examples"], render(front, [section])
+    return results["examples"], render(front, {"": [section]})
 
 
 @pytest.fixture
@@ -302,7 +367,7 @@ def test_a_label_that_is_not_known_is_called_so(browser, tmp_path):
     found = examples.compute(run, "test")
     found.arrays["labels"][:, 1], found.arrays["known"][:, 1] = False, False
     section = explorer.section(SimpleNamespace(results={"examples": found}, missing={}), [])
-    (tmp_path / "index.html").write_text(render(Front("a", "A", "", [], "", "", ""), [section]), encoding="utf-8")
+    (tmp_path / "index.html").write_text(render(Front("a", "A", "", [], "", "", ""), {"": [section]}), encoding="utf-8")
     show(browser, tmp_path / "index.html", "screen", "light")
     place = browser.find_element(By.CSS_SELECTOR, ".explorer")
     choose(browser, place, "target", 1)
@@ -321,8 +386,24 @@ def test_print_has_everything_in_full(opened):
     browser = opened()
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
     style = "getComputedStyle(document.querySelector(what)).display"
-    hidden = browser.execute_script(f"return ['nav', '.controls', '.download'].map((what) => {style})")
+    hidden = browser.execute_script(f"return ['.search', '.controls', '.download'].map((what) => {style})")
     assert hidden == ["none"] * 3
+    sizes = (
+        "['.interval', 'td.number'].map((what) => parseFloat(getComputedStyle(document.querySelector(what)).fontSize))"
+    )
+    interval, value = browser.execute_script(f"return {sizes}")
+    assert interval < value
     boxes = "[...document.querySelectorAll('.scroll')]"
     assert browser.execute_script(f"return {boxes}.every((box) => box.scrollHeight <= box.clientHeight + 1)")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+
+
+def test_paper_has_what_is_folded_and_the_contents(opened):
+    browser = opened(folded=True)
+    seen = (
+        "return [...document.querySelectorAll('section, .view, nav li')].filter((one) => !one.checkVisibility()).length"
+    )
+    assert browser.execute_script(seen) > 10
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    assert browser.execute_script(seen) == 0
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})

@@ -229,7 +229,7 @@ def test_the_page_of_a_directed_run_opens_the_others_and_keeps_their_results(thr
     before, after = folder / "before", folder / "after"
     page = reported(after)
     found = markup.check(page)
-    assert "Directed: before and after" in [one[2] for one in found.all("h2")]
+    assert "Directed: before and after" in [one[2] for one in found.all("h3")]
     assert found.all("figure", id="figure-directed-maps") and found.all("figure", id="figure-directed-1-groups")
     for run in (before, after, after / "control"):
         kept = json.loads((run / "analysis/groups.test.json").read_text())["values"]["questions"]

@@ -125,3 +125,24 @@ def test_classes_are_called_so_and_the_most_probable_answers():
         for look in looks:
             assert np.sum(look.answers, axis=0).tolist() == [1] * len(block.pairs)
     assert "labelled with the chosen class" in of(made, Paragraph)[0].text
+
+
+def paragraphs(found):
+    return " ".join(p.text for p in of(section(examples=found_by(), photographs=found), Paragraph))
+
+
+def test_photographs_unlike_the_images_of_training_are_marked_and_the_rule_is_said(photographs):
+    assert "was not judged: they were looked at by an earlier version" in paragraphs(photographs)
+    told = {"split": "validation", "references": 500, "bound": 3.0, "alarms": 0.012, "images": 1000}
+    judged = Result(photographs.values | {"likeness": told}, photographs.arrays | {"unlike": np.array([True, False])})
+    said = paragraphs(judged)
+    assert "are 1 of 2 (<b>.jpg)" in said and "as 1.2 % of its own 1,000 images are" in said
+    (block,) = of(section(photographs=judged), Explorer)
+    assert [look.unlike for look in block.groups[0][1]] == [True, False]
+
+
+def test_a_reason_that_holds_for_many_files_is_said_once(photographs):
+    many = [[f"{number}.jpg", "only the first 24 are shown"] for number in range(1400)] + [["a.txt", "not a JPEG"]]
+    said = paragraphs(Result(photographs.values | {"left_out": many}, photographs.arrays))
+    assert said.count("only the first 24") == 1
+    assert "9.jpg and 1390 more (only the first 24 are shown); a.txt (not a JPEG)" in said

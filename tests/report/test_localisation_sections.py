@@ -295,7 +295,7 @@ def test_hostile_names_are_text_everywhere(small, monkeypatch):
         if name == "localisation":
             values["exact"]["small"] = [HOSTILE if one == "Smiling" else one for one in values["exact"]["small"]]
         results[name] = Result(values, result.arrays)
-    monkeypatch.setattr(page, "SECTIONS", SHOWN)
+    monkeypatch.setattr(page, "QUESTIONS", {"": SHOWN})
     html = page.page(replace(small, results=results), [])
     assert "<script>alert(1)" not in html
     assert "&lt;script&gt;alert(1)" in html

@@ -120,7 +120,7 @@ def test_masks_stand_under_their_channels_number_beside_the_image(drawn):
         assert len(cells) == 2 * 4
         look = np.flatnonzero(found.arrays["attribute"] == k)[0]
         image = found.arrays["ids"][found.arrays["image"][look]]
-        assert cells[0].label == image + ("" if found.arrays["correct"][look] else " (missed)")
+        assert cells[0].label == f"map · {image}" + ("" if found.arrays["correct"][look] else " (missed)")
         shown = [int(cell.label.split(" ")[0]) for cell in cells[1:4]]
         np.testing.assert_array_equal(shown, found.arrays["channels"][k])
     titles = [title for title, _ in blocks["mask-grids-pair"].rows]

@@ -42,7 +42,7 @@ def made_up(monkeypatch, unfinished):
         texts = {"title": EVIL, "answers": EVIL, "reading": EVIL, "summary": (EVIL,)} | section
         made = blocks.Section("made-up", blocks=parts, **texts)
         module = SimpleNamespace(NEEDS=(), TITLE="", section=lambda run, others: made)
-        monkeypatch.setattr(pages, "SECTIONS", ("made_up",))
+        monkeypatch.setattr(pages, "QUESTIONS", {EVIL: ("made_up",)})
         monkeypatch.setattr(pages, "importlib", SimpleNamespace(import_module=lambda name: module))
         return markup.check(pages.page(dataclasses.replace(unfinished, name=EVIL), []))
 
@@ -64,7 +64,7 @@ def test_every_text_is_escaped(made_up):
         blocks.Table("table", EVIL, columns, ((EVIL, EVIL, None), (EVIL, 1.5, Estimate(0.5, 0.4, 0.6))), EVIL),
     )
     assert len(found.all("script")) == 1  # page.js
-    assert found.all("h2")[-1][2] == EVIL
+    assert [found.all(level)[-1][2] for level in ("h2", "h3")] == [EVIL, EVIL]
     assert found.all("title")[0][2].startswith(EVIL)
     assert [one[1]["alt"] for one in found.all("img")] == [EVIL, EVIL]
     assert EVIL in found.all("table")[0][2].replace("\u200b", "")
@@ -115,17 +115,38 @@ def test_pictures_of_celeba_come_with_their_licence(made_up, unfinished):
 
 
 def missing(found):
-    return [p[2] for p in found.all("p", **{"class": "missing"})]
+    """What the page says that it lacks, in its sections and at its end."""
+    texts = [p[2] for p in found.all("p", **{"class": "missing"})]
+    lists = found.all("dl", **{"class": "facts lacking"})
+    return texts + [line for one in lists for line in one[2].split("\n") if line]
 
 
-def test_a_whole_page_has_every_section_and_a_summary_that_leads_to_them(analysed):
+def test_a_whole_page_has_every_section_that_shows_something_and_leads_to_them(analysed):
     found = markup.check(analysed[1])
     sections = [one[1]["id"] for one in found.all("section")]
-    assert len(sections) == 1 + len(SECTIONS)
+    shown = {name.replace("_", "-") for name in SECTIONS} - {"comparison", "tuning", "subgroups"}
+    assert set(sections) == {"summary", "targets", "about"} | shown
+    (navigation,) = found.all("nav")
+    assert "Runs compared" not in navigation[2] and "Search for lambda" not in navigation[2]
+    assert any("To compare runs on the same images" in text for text in missing(found))
     links = [link[1]["href"] for link in found.all("a") if link[1]["href"].startswith("#")]
     assert set(links) >= {f"#{name}" for name in sections}
-    assert len(found.all("dt")) > 8
     assert len(analysed[1].encode()) < 2_000_000
+
+
+def test_the_first_screen_says_what_it_does_how_well_and_what_not_to_trust(analysed):
+    found = markup.check(analysed[1])
+    questions = [dt[2] for dt in found.all("dt") if dt[2].endswith("?")]
+    assert questions[0] == "How good is it?" and questions[-1] == "What not to trust it with?"
+    assert 4 <= len(questions) <= 6
+    findings = [dd[2] for dd in found.all("dd")][: len(questions)]
+    assert all(re.search(r"\d", text) and text.strip().endswith("More") for text in findings)
+    assert len(found.all("strong")) >= 3  # the numbers
+    (lead,) = found.all("p", **{"class": "lead"})
+    assert "5 yes-or-no questions about a picture" in lead[2] and "test images, none of which it was trained" in lead[2]
+    views = found.all("details", **{"class": "target"})
+    assert [view[1]["data-target"] for view in views] == list(TrainedRun(analysed[0]).attributes)
+    assert all("Answers" in view[2] for view in views)
 
 
 def test_a_run_still_training_says_what_is_missing(small_run, copied, reported):
@@ -135,7 +156,7 @@ def test_a_run_still_training_says_what_is_missing(small_run, copied, reported):
     found = markup.check(reported(path))
     texts = missing(found)
     assert texts[0].startswith("This run is not finished: 2 of 2 epochs")
-    assert sum("the run is not finished" in text for text in texts) >= 8
+    assert sum("the run is not finished" in text for text in texts) == 2  # it is a reason once, and the explorer's
     assert found.all("figure", id="figure-training-losses")
     (path / "history.csv").unlink()
     (path / "environment.json").unlink()
@@ -156,7 +177,7 @@ def test_a_truncated_result_is_computed_again_and_without_a_model_said_to_be_mis
     (without / "model.keras").unlink()
     texts = missing(markup.check(reported(without)))
     assert any("No images to explore: the run is finished, but its model is gone" in text for text in texts)
-    assert any("transformation: the run is finished" in text for text in texts)
+    assert any("the run is finished, but its model is gone" in text and "Your" not in text for text in texts)
     assert reported(path) == analysed[1]
 
 
@@ -204,9 +225,9 @@ def test_what_a_run_lacks_is_said_and_the_rest_is_drawn(train_small, reported, c
 def test_the_page_of_exclusive_classes(classes_run, reported):
     found = markup.check(reported(classes_run))
     text = " ".join(one[2] for one in found.all("p"))
-    assert "A classifier of classes" in text
+    assert "This classifier says which of 3 classes a picture shows (bottom, middle and top)" in text
     assert "Kimura & Tanaka" not in found.all("header")[0][2]
-    assert "3 classes" in found.all("dl")[0][2]
+    assert "3 classes" in found.all("dl", **{"class": "facts"})[0][2]
     for name in ("accuracy-confusion", "calibration-pooled", "correlations-logits", "training-losses"):
         assert found.all("figure", id=f"figure-{name}")
     assert not found.all("figure", id="figure-correlations-labels")
@@ -216,7 +237,7 @@ def test_the_page_of_exclusive_classes(classes_run, reported):
 
 def test_the_page_says_how_many_labels_are_unknown(unknown_run, reported):
     found = markup.check(reported(unknown_run))
-    facts = {dt[2]: dd[2] for dt, dd in zip(found.all("dt"), found.all("dd"), strict=False)}
+    facts = {dt[2]: dd[2] for dt, dd in zip(found.all("dt"), found.all("dd"), strict=True)}
     assert facts["Unknown labels"].endswith("of the 48 test labels are not known; they are in no figure")
     assert any(
         "of 48 labels" in p[2] and "are not known; what is not known is in no figure" in p[2] for p in found.all("p")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mam_keras.report import verdicts
+from mam_keras.report import verdicts, wording
 from mam_keras.statistics import Estimate
 
 BETTER, ALIKE, WORSE, UNKNOWN = verdicts.Verdict
@@ -112,3 +112,17 @@ def test_long_lists_say_how_many_are_left_out():
     assert verdicts.listed("a") == "a"
     assert verdicts.listed("abc") == "a, b and c"
     assert verdicts.listed("abcdefghij") == "a, b, c, d, e, f, g and 3 others"
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ((-0.009, -0.0004), "-0.5 points (-0.90 to -0.04)"),  # clearly less than 0, and so it reads
+        ((-0.009, -0.00003), "-0.5 points (-0.900 to -0.003)"),
+        ((-0.009, 0.0004), "-0.5 points (-0.9 to +0.0)"),
+        ((-0.009, -0.001), "-0.5 points (-0.9 to -0.1)"),
+    ],
+)
+def test_an_interval_that_leaves_out_0_does_not_read_as_if_it_held_it(ends, said):
+    assert wording.points(Estimate(-0.005, *ends)).partition("(")[2] == said.partition("(")[2]
+    assert verdicts.word(Estimate(-0.005, *ends)) == ("clearly worse" if ends[1] < 0 else "not measurably different")

@@ -43,7 +43,7 @@ def rows(table):
 
 def page(found):
     front = Front("made-up", "made-up: runs", "Lead.", [("Data", "faces")], "name: made-up", "runs", "command")
-    return render(front, [section(name, found) for name in NAMES])
+    return render(front, {"": [section(name, found) for name in NAMES]})
 
 
 @pytest.fixture(scope="module")

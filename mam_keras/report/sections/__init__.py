@@ -1,27 +1,14 @@
-"""One module per section of the page, in the page's order.
+"""One module per section of the page, under the questions of the page that they answer, in its order.
 
 Each has NEEDS, the analyses without which it has nothing to show, TITLE, and `section(run, others)`, which makes a
 `blocks.Section` from a `ReportedRun` and those it is compared with.
 """
 
-SECTIONS = (
-    "accuracy",
-    "comparison",
-    "directed",
-    "explorer",
-    "masks",
-    "mask_grids",
-    "correlations",
-    "transformation",
-    "robustness",
-    "localisation",
-    "faithfulness",
-    "depth",
-    "toggling",
-    "reconstructions",
-    "calibration",
-    "subgroups",
-    "mistakes",
-    "training",
-    "tuning",
-)
+QUESTIONS = {
+    "How often is it right?": ("accuracy", "comparison", "subgroups", "mistakes", "calibration"),
+    "Where does it look?": ("explorer", "localisation", "mask_grids", "masks", "correlations"),
+    "Does the answer hang on what is there?": ("directed", "faithfulness", "depth", "toggling"),
+    "What if pictures get worse?": ("robustness", "transformation"),
+    "How was it trained?": ("training", "tuning", "reconstructions"),
+}
+SECTIONS = tuple(name for names in QUESTIONS.values() for name in names)

@@ -73,7 +73,7 @@ def _summary(result, settings):
         f"answering the majority class ({100 * majority.value:.1f} %, {wording.points(gain)})."
     )
     if weak := weak_targets(result):
-        yield f"Of {wording.count(len(values['attributes']), 'attribute')}, {weak}."
+        yield f"Of {wording.count(len(values['attributes']), 'attribute')} {weak}."
 
 
 def weak_targets(result) -> str:
@@ -83,7 +83,8 @@ def weak_targets(result) -> str:
     for answer in ("no", "yes"):
         gains = {name: Estimate.of(gain[k]) for k, name in enumerate(values["attributes"]) if usual[k] == answer}
         for one, names in verdicts.sorted_by(gains).items():
-            parts.get(one, []).append(f"{one.value} always answering {answer}: {verdicts.listed(names)}")
+            text = f"{len(names)} {'is' if len(names) == 1 else 'are'} {one.value} always answering {answer}"
+            parts.get(one, []).append(f"{text}: {verdicts.listed(names)}")
     return "; ".join(text for texts in parts.values() for text in texts)
 
 

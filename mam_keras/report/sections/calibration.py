@@ -90,8 +90,7 @@ def _attributes(result):
     columns = min(ACROSS, len(names))
     rows = -(-len(names) // columns)
     canvas, grid = figures.canvas(0.85 * columns + 0.3, 1.0 * rows, nrows=rows, ncols=columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
+    figures.small_multiples(grid, len(names), (0, 1), (0, 1))
     for k, (name, axes) in enumerate(zip(names, grid.flat, strict=False)):
         _, probability, rate = result.arrays[f"{head}.bins"][k].T
         filled = ~np.isnan(rate)

@@ -5,12 +5,14 @@ import zlib
 import numpy as np
 
 from mam_keras.analysis.examples import DEPTH
+from mam_keras.analysis.photographs import by_reason
 from mam_keras.data import some
 from mam_keras.report import figures, wording
 from mam_keras.report.blocks import Explorer, Look, Missing, Paragraph, Section, ShownMap
 
 NEEDS = ()
 TITLE = "Explorer"
+NAMED = 10  # files of the user's folder at most in one sentence
 LONGEST = 128  # pixels of a picture
 MOST = 6_000_000  # bytes of maps and masks, before they are compressed
 
@@ -61,13 +63,31 @@ def _paragraphs(found, target):
     if "photographs" in found:
         texts.append(
             "Your photographs are prepared as all images are: turned as their orientation tags say, made square and "
-            "small. The answers mean something only where a photograph is like the images that the network was trained "
-            "on."
+            f"small. {_unlike(found['photographs'])}"
         )
-        left_out = [f"{name} ({why})" for name, why in found["photographs"].values["left_out"]]
+        left_out = by_reason(found["photographs"].values["left_out"])
         if left_out:
-            texts.append(f"Left out of your folder: {some(left_out, 20)}.")
+            told = "; ".join(f"{some(names, NAMED)} ({why})" for why, names in left_out.items())
+            texts.append(f"Left out of your folder: {told}.")
     return map(Paragraph, texts)
+
+
+def _unlike(result):
+    """How many photographs are marked as unlike the network's images, by which rule, and how often that is wrong."""
+    told = result.values.get("likeness", {"why": "they were looked at by an earlier version"})
+    always = "A network answers whatever it is shown"
+    if "why" in told:
+        return f"{always}; whether they are like the images that it was trained for was not judged: {told['why']}."
+    wrong = (
+        "" if told["alarms"] is None else f", as {100 * told['alarms']:.1f} % of its own {told['images']:,} images are"
+    )
+    names = result.arrays["ids"][result.arrays["unlike"]]
+    which = f"{len(names)} of {len(result.arrays['ids'])}" + (f" ({some(names, NAMED)})" if len(names) else "")
+    return (
+        f"{always}. Unlike the images that it was trained for, and marked so, are {which}: their features are further "
+        f"from those of {told['references']:,} {told['split']} images than a bound that 1 % of others exceed{wrong}. "
+        "What is not marked may be unlike in ways that the features do not show."
+    )
 
 
 def _explorer(found):
@@ -114,6 +134,7 @@ def _looks(result, most):
             title=str(arrays["ids"][row]),
             picture=figures.png(arrays["images"][row], LONGEST, colors=256),
             labels=_labels(arrays, row) if "labels" in arrays else None,
+            unlike=bool(arrays["unlike"][row]) if "unlike" in arrays else False,
             probabilities=_rounded(arrays["probabilities"][row]),
             answers=arrays["answers"][row].tolist(),
             others=[_rounded(arrays[f"head.{head}"][row]) for head in values["heads"][1:]],

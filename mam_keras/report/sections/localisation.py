@@ -30,7 +30,7 @@ _GLOW, _EDGE = np.array([255, 140, 0]), np.array([90, 220, 255])  # the map, the
 def section(run, others):
     """From the analysis `localisation` of the run and of those it is compared with."""
     found = run.results["localisation"]
-    views = [_View(found, name) for name in found.values["sets"]]
+    views = [View(found, name) for name in found.values["sets"]]
     blocks = [notes(found.values["maps"]), Paragraph(_method(found.values))]
     for view in views:
         blocks += _blocks(view)
@@ -51,7 +51,7 @@ def named(method, maps):
     return maps[method]["title"] if method in maps else NAMES[method]
 
 
-class _View:
+class View:
     """The result for one set of regions, by names.
 
     Attributes:
@@ -123,11 +123,12 @@ def _summary(view):
         f"attribute is as chance would, and their highest point meets it in {wording.percent(pointing, 0)} of the "
         f"images ({wording.count(len(view.reported), 'attribute')})."
     )
-    for measure, by, shown in (("ratio", "energy", "{:.1f}"), ("pointing", "pointing", "{:.0%}")):
-        gains = {
-            f"{view.title(method)} ({shown.format(view.mean(measure, method).value)})": view.gain(measure, method)
-            for method in view.methods[1:]
-        }
+    for measure, by in (("ratio", "energy"), ("pointing", "pointing")):
+        gains = {}
+        for method in view.methods[1:]:
+            mean = view.mean(measure, method).value
+            shown = f"{mean:.1f}" if measure == "ratio" else f"{100 * mean:.0f} %"
+            gains[f"{view.title(method)} ({shown})"] = view.gain(measure, method)
         yield f"By {by} the maps are {verdicts.against(gains)}."
     yield from _wrong_places(view)
     small = view.values["small"]
@@ -247,7 +248,7 @@ def _compared(view, run, others):
         found = other.results.get("localisation")
         if found is None or view.name not in found.values["sets"]:
             missing.append(f"{other.name} ({other.missing.get('localisation', f'no {WHERE[view.name]}')})")
-        elif len((its := _View(found, view.name)).reported):
+        elif len((its := View(found, view.name)).reported):
             rows.append(_of_run(other, its, found))
     columns = (
         Column("run"),

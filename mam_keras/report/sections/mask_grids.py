@@ -27,6 +27,12 @@ def section(run, others):
         "to its own highest value, which stands beneath beside the channel's number, so a mask that is nearly shut "
         "looks as strong as an open one: read the number. A feature sees more of the image than its own place."
     )
+    if "maps" in arrays:
+        reading += (
+            " First stands the map, what all channels add up to. A channel that matters can be open where the map "
+            "shows nothing: it adds its mask times its feature times its weight, which is nothing where its feature is "
+            "silent, and it is one of many."
+        )
     which = _FIRST[found.values["first"]]
     blocks = [*_pair(found, which), _all(names, arrays, which)]
     summary = _summary(found)
@@ -120,11 +126,14 @@ def _all(names, arrays, which):
 
 
 def _cells(arrays, name, look):
-    """An image and beside it the masks of one attribute on it."""
+    """The map of one attribute on an image, or the image where there is none, and beside it the masks."""
     row, masks, highest = arrays["image"][look], arrays["masks"][look], arrays["highest"][look]
     image, identifier = arrays["images"][row], str(arrays["ids"][row])
     label = identifier if arrays["correct"][look] else f"{identifier} (missed)"
     cells = [Cell(figures.png(image, _LONGEST, 128), label, f"Image {label}.")]
+    if "maps" in arrays:
+        whole = figures.png(_overlay(image, arrays["maps"][look]), colors=256)
+        cells = [Cell(whole, f"map · {label}", f"{name} on {label}: the map, what all channels add up to.")]
     for channel, mask, peak in zip(arrays["channels"][arrays["attribute"][look]], masks, highest, strict=True):
         which = "common mask" if channel < 0 else str(channel)
         y, x = np.unravel_index(mask.argmax(), mask.shape)

@@ -29,6 +29,44 @@ for (const button of document.querySelectorAll("thead button")) {
   button.addEventListener("click", () => sort(button.closest("th")));
 }
 
+// Folded parts open where a link leads into them, and all of them for paper; browsers that do so by themselves see no change.
+function unfold(element) {
+  for (let fold = element?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  return element;
+}
+
+function followAddress() {
+  const [name] = decodeURIComponent(location.hash.slice(1)).split("?");
+  if (name) unfold(document.getElementById(name))?.scrollIntoView();
+}
+
+const FOLDS = [...document.querySelectorAll("details.fold, details.target")];
+let unfolded = [];
+addEventListener("hashchange", followAddress);
+addEventListener("beforeprint", () => {
+  unfolded = FOLDS.filter((fold) => !fold.open);
+  for (const fold of unfolded) fold.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const fold of unfolded) fold.open = false;
+});
+
+// The search shows the targets whose name has every word that was typed; of a single one all that is known.
+const search = document.getElementById("search");
+if (search) {
+  const targets = [...document.querySelectorAll(".target")];
+  search.closest(".search").hidden = false;
+  search.addEventListener("input", () => {
+    const words = search.value.toLowerCase().split(/[\s_]+/).filter(Boolean);
+    const found = targets.filter((target) => {
+      target.hidden = !words.every((word) => target.dataset.target.toLowerCase().includes(word));
+      return !target.hidden;
+    });
+    if (found.length === 1) found[0].open = true;
+    search.nextElementSibling.textContent = words.length ? `${found.length} of ${targets.length}` : "";
+  });
+}
+
 // The explorer. Its data are a `blocks.Explorer`, described there; the pictures are those of the radio buttons.
 const FOR = [59, 125, 216]; // the colours of figures.SIGNED
 const AGAINST = [217, 119, 43];
@@ -76,13 +114,51 @@ class Explorer {
     this.form = this.find("form");
     const having = this.looks.findIndex((look) => look.labels?.[0]);
     this.all("[name=image]")[Math.max(having, 0)].checked = true;
-    this.form.addEventListener("input", () => this.show());
+    this.followAddress();
+    addEventListener("hashchange", () => this.followAddress() && this.show());
+    this.form.addEventListener("input", () => {
+      history.replaceState(null, "", `#explorer?${this.state()}`);
+      this.show();
+    });
     this.form.addEventListener("submit", (event) => event.preventDefault());
+    this.find(".keep").addEventListener("click", () => this.keep());
     this.show();
   }
 
   chosen(name) {
     return Number(this.form.elements[name]?.value ?? 0);
+  }
+
+  // What was chosen, for the address: names, so that it outlives a page that is drawn anew.
+  state() {
+    const place = this.chosen("map");
+    return new URLSearchParams({
+      target: this.targets[this.chosen("target")],
+      image: this.looks[this.chosen("image")].title,
+      map: this.maps[place].title,
+      ...(this.depths && place === this.maps.length - this.depths ? { depth: this.chosen("depth") } : {}),
+      ...(this.pairs.length ? { pair: this.pairs[this.chosen("pair")] } : {}),
+      opacity: this.chosen("opacity"),
+    });
+  }
+
+  // Chooses what the address says, as far as the page has it; whether it is about the explorer.
+  followAddress() {
+    const [name, state] = location.hash.slice(1).split(/\?(.*)/s);
+    if (name !== "explorer" || !state) return false;
+    const asked = new URLSearchParams(state);
+    const places = {
+      target: this.targets.indexOf(asked.get("target")),
+      image: this.looks.findIndex((look) => look.title === asked.get("image")),
+      map: this.maps.findIndex((map) => map.title === asked.get("map")),
+      pair: this.pairs.indexOf(asked.get("pair")),
+      depth: Number(asked.get("depth") ?? -1),
+      opacity: Number(asked.get("opacity") ?? -1),
+    };
+    for (const [control, place] of Object.entries(places)) {
+      if (place >= 0 && this.form.elements[control]) this.form.elements[control].value = place;
+    }
+    return true;
   }
 
   unpack(image) {
@@ -149,6 +225,19 @@ class Explorer {
     });
   }
 
+  // Puts what is seen now beside what was kept before; a click on one takes it away again.
+  keep() {
+    const item = document.createElement("li");
+    const button = Object.assign(document.createElement("button"), { type: "button", title: "Take away" });
+    const said = [this.find(".what"), this.find(".answer dl")].map((one) => one.innerText.replace(/\s+/g, " "));
+    const map = this.maps[this.chosen("map")].title;
+    const image = Object.assign(new Image(), { src: this.find(".map").toDataURL(), alt: `${map}: ${said[0]}` });
+    button.append(image, `${said[0]}: ${map}. ${said[1]}`);
+    button.addEventListener("click", () => item.remove());
+    item.append(button);
+    this.find(".kept").append(item);
+  }
+
   scale(map, paired, top) {
     this.find(".scale").classList.toggle("signed", map.signed);
     this.find(".low").textContent = map.signed ? `${signed(-top)} against` : "";
@@ -176,6 +265,7 @@ class Explorer {
 
   answer(look, target, pair, map, yes) {
     this.find(".what").textContent = `${this.targets[target]}, ${look.title}`;
+    this.find(".foreign").hidden = !look.unlike;
     const label = look.labels === null ? "none given" : { true: "yes", false: "no", null: "not known" }[look.labels[target]];
     const found = [["Label", label]];
     [0, pair].filter((index, place) => place === 0 || index > 0).forEach((index) => {
@@ -225,7 +315,9 @@ class Explorer {
     });
     this.find(".channels ul").replaceChildren(...list);
     this.find(".channels").hidden = !list.length;
+    this.find(".channels .open").hidden = !highest.length;
   }
 }
 
 for (const place of document.querySelectorAll(".explorer")) new Explorer(place);
+followAddress();

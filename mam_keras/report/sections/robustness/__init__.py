@@ -61,13 +61,21 @@ def _what_is_missing(view):
         yield Missing("No batch statistics as a control: the network has no batch normalisation.")
 
 
+def typical(view):
+    """The condition of Gaussian noise that sentences speak of; None where no image was made noisy."""
+    return min(_spoiled(view), key=lambda index: abs(view.conditions[index][1] - TYPICAL), default=None)
+
+
+def _spoiled(view):
+    return [index for index, sigma in zip(view.noise, view.sigmas, strict=True) if sigma > 0]
+
+
 def _summary(view):
-    spoiled = [index for index, sigma in zip(view.noise, view.sigmas, strict=True) if sigma > 0]
-    if not spoiled:
+    spoiled, noisy = _spoiled(view), typical(view)
+    if noisy is None:
         return
-    typical = min(spoiled, key=lambda index: abs(view.conditions[index][1] - TYPICAL))
-    sigma, guess = view.conditions[typical][1], view.values["guess"]["accuracy"]
-    accuracy, balanced = (view.estimate(metric, typical, 0) for metric in ("accuracy", "balanced_accuracy"))
+    sigma, guess = view.conditions[noisy][1], view.values["guess"]["accuracy"]
+    accuracy, balanced = (view.estimate(metric, noisy, 0) for metric in ("accuracy", "balanced_accuracy"))
     clean = [100 * view.arrays[metric][view.noise[0], 0, 0] for metric in ("accuracy", "balanced_accuracy")]
     known = view.sigmas[0] == 0 and not np.isnan(clean).any()
     before = ", from {:.1f} and {:.1f} without noise".format(*clean) if known else ""
@@ -77,7 +85,7 @@ def _summary(view):
         f"accuracy{before}."
     )
     if "adapted" in view.kinds:
-        gain = view.estimate("balanced_accuracy.gain", typical, view.kinds["adapted"])
+        gain = view.estimate("balanced_accuracy.gain", noisy, view.kinds["adapted"])
         yield (
             "Batch normalisation by the statistics of the noisy images themselves, which needs no label, changes "
             f"balanced accuracy by {wording.points(gain)} at sigma {sigma:g}."
@@ -86,7 +94,7 @@ def _summary(view):
         return
     if view.pairs:
         yield from _verdict(view, spoiled)
-    gain = view.estimate("balanced_accuracy.gain", typical, view.kinds["offset"])
+    gain = view.estimate("balanced_accuracy.gain", noisy, view.kinds["offset"])
     clean = ""
     if view.sigmas[0] == 0:
         offset = view.estimate("balanced_accuracy.gain", view.noise[0], view.kinds["offset"])
@@ -96,7 +104,7 @@ def _summary(view):
         f"{wording.points(gain)} at sigma {sigma:g}{clean}."
     )
     if "automatic" in view.kinds:
-        yield from _automatic(view, typical, spoiled)
+        yield from _automatic(view, noisy, spoiled)
 
 
 def _verdict(view, spoiled):
@@ -117,17 +125,17 @@ def _verdict(view, spoiled):
         )
 
 
-def _automatic(view, typical, spoiled):
+def _automatic(view, noisy, spoiled):
     """What the automatic choice gains, what of it a transformation has part in, and how it stands against controls."""
     metric = "balanced_accuracy"
-    gain = view.estimate(f"{metric}.gain", typical, view.kinds["automatic"])
+    gain = view.estimate(f"{metric}.gain", noisy, view.kinds["automatic"])
     text = (
         "The automatic choice, pair and offsets by the noise that an image shows itself, changes it by "
-        f"{wording.points(gain)} at sigma {view.conditions[typical][1]:g}"
+        f"{wording.points(gain)} at sigma {view.conditions[noisy][1]:g}"
     )
     if "automatic_offset" in view.kinds:
-        offset = view.estimate(f"{metric}.gain", typical, view.kinds["automatic_offset"])
-        beyond = view.estimate(f"{metric}.automatic_over_offset", typical)
+        offset = view.estimate(f"{metric}.gain", noisy, view.kinds["automatic_offset"])
+        beyond = view.estimate(f"{metric}.automatic_over_offset", noisy)
         text += f": {wording.points(offset)} by its offsets alone and "
         if (beyond.value, beyond.low, beyond.high) == (0, 0, 0):
             text += "nothing by the transformation, because no pair is clearly better there than none"

@@ -127,8 +127,7 @@ def attributes(view):
         canvas, grid = figures.canvas(
             0.85 * across + 0.3, 0.4 + 0.8 * -(-shown // across), nrows=-(-shown // across), ncols=across, squeeze=False
         )
-        for axes in grid.flat:
-            axes.set_axis_off()
+        figures.small_multiples(grid, shown, (0, end), (round(guess), 100))
         for k, axes in enumerate(grid.flat[:shown]):
             axes.plot((0, end), (guess, guess), ":", color=figures.INK, linewidth=0.5)
             for label, (variants, color, dash) in lines.items():

@@ -74,7 +74,7 @@ def chosen_on_validation(view, conditions, name, caption):
     cells = [
         (Column("metric"), lambda metric, index: view.metrics[metric]),
         (Column("corruption"), lambda metric, index: CORRUPTIONS[view.conditions[index][0]].title),
-        (Column("severity", "number", 3), lambda metric, index: view.conditions[index][1]),
+        (Column("severity", "significant", 3), lambda metric, index: view.conditions[index][1]),
         (Column("guessing", "percent"), lambda metric, index: view.values["guess"][metric]),
         (Column("identity", "percent"), lambda metric, index: view.estimate(metric, index, 0)),
         (Column("best pair"), lambda metric, index: view.name(best(metric, index))),
