@@ -201,11 +201,14 @@ def _hangs(run):
         for place, rival in enumerate(("covering as much at random", "covering the middle"))
     }
     blocks, positions = result.values["positions"]
+    covering = zip(result.values["attributes"], result.arrays["covering.difference"][:, 1], strict=True)
+    middle = verdicts.sorted_by({name: Estimate.of(one) for name, one in covering}).get(Verdict.WORSE, ())
+    but = f"; for {_names(middle)} the middle matters clearly more" if middle else ""
     return Finding(
         "Does the answer hang on that place?",
         f"Covering the {100 * blocks / positions:.0f} % of a picture that its map marks loses {lost:.0f} of 100 right "
         f"answers, at random {random:.0f}, in the middle {centre:.0f}: as a pointer the map is "
-        f"{verdicts.against(gains)}.",
+        f"{verdicts.against(gains)}{but}.",
         "faithfulness",
     )
 

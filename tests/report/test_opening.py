@@ -59,6 +59,7 @@ def test_without_known_places_the_middle_of_the_picture_is_the_rival():
     assert "loses 80 of 100 right answers, at random 10, in the middle 30" in said(
         found, "Does the answer hang on that place?"
     )
+    assert said(found, "Does the answer hang on that place?").endswith("; for Name1 the middle matters clearly more.")
     assert "guessing gives 50 %" in found.numbers[2][1]
     (needs,) = [fact.text for fact in found.targets[1].facts if fact.title == "What it needs"]
     assert needs.endswith("by what it costs, clearly worse than the middle.")
