@@ -76,7 +76,7 @@ class RunDirectory:
         if self.config.exists() and not overwrite:
             self._refuse_other(config)
         if config.training.start_from and (overwrite or not self.last_checkpoint.exists()):
-            self._require_start(config)
+            self._require_start(located(config, Path.cwd(), None if overwrite else self.trained_in).training.start_from)
         if overwrite:
             self._empty()
         remove_partial(self.checkpoints)
@@ -107,8 +107,7 @@ class RunDirectory:
                 "checkpoint; choose another --run, or --overwrite"
             )
 
-    def _require_start(self, config):
-        start = located(config, Path.cwd(), self.trained_in).training.start_from
+    def _require_start(self, start):
         if Path(start).resolve() == self.path.resolve():
             raise UserError(f"training.start_from: expected another run than the one to train. Received: {start}")
         finished_run(start, "training.start_from")

@@ -25,6 +25,7 @@ class Augmentation:
             uniformly from [0, noise], of values in [0, 1]; then clip, and round to whole grey levels.
         mixup: mix each with another one, changed in its own way, and the labels with its (Zhang et al. 2018), its own
             share drawn from Beta(mixup, mixup); a label is not known where either is not. 0 mixes nothing.
+        region_only: show of so large a share of them nothing but regions (`RegionOnly`).
     """
 
     flip: bool = False
@@ -32,11 +33,12 @@ class Augmentation:
     cutout: float = 0.0
     noise: float = 0.0
     mixup: float = 0.0
+    region_only: float = 0.0
 
     @classmethod
     def of(cls, settings):
         """As a data section of the configuration says."""
-        return cls(settings.flip, settings.shift, settings.cutout, settings.noise, settings.mixup)
+        return cls(settings.flip, settings.shift, settings.cutout, settings.noise, settings.mixup, settings.region_only)
 
     def draw(self, count, size, random):
         """What happens to each of `count` images of side `size`: {name: array with one row per image}."""
@@ -50,6 +52,8 @@ class Augmentation:
         }
         if self.mixup:
             drawn["shares"] = random.beta(self.mixup, self.mixup, count).astype(np.float32)
+        if self.region_only:
+            drawn["alone"] = random.random(count) < self.region_only
         return drawn
 
     def apply(self, images, drawn):
@@ -75,6 +79,43 @@ def mixed(images, labels, others, their_labels, shares):
     images = own * tf.cast(images, tf.float32) + (1 - own) * tf.cast(others, tf.float32)
     labels = shares[:, None] * labels + (1 - shares[:, None]) * their_labels
     return tf.cast(tf.round(images), tf.uint8), labels
+
+
+class RegionOnly:
+    """Shows nothing of an image but the regions of some attributes, as the baselines of 1905.00593 are trained.
+
+    The rest has the image's mean colour. Our reading for several attributes: their regions are shown together, and
+    labels of all others, which such an image does not show, are not known. An image without a region stays whole.
+
+    Args:
+        region: bool (S, S), of all attributes that are shown, in every image before it is mirrored and moved.
+        shown: bool (K,), which attributes these are.
+        own: {index of an image: bool (S, S) as `np.packbits` gives it}, in its place.
+    """
+
+    def __init__(self, region, shown, own=None):
+        self._region, self._shown, self._own = np.asarray(region, bool), np.asarray(shown, bool), own or {}
+
+    def __call__(self, images, labels, indices, alone):
+        """Images uint8 (B, S, S, 3) and labels float32 (B, K) as they become; indices (B,), bool `alone` (B,) which."""
+        regions = tf.constant(self._region[None])
+        if self._own:
+            regions = tf.numpy_function(self._of, [indices], tf.bool, stateful=False)
+            regions = tf.ensure_shape(regions, (None, *self._region.shape))
+        alone &= tf.reduce_any(regions, axis=(1, 2))
+        mean = tf.round(tf.reduce_mean(tf.cast(images, tf.float32), axis=(1, 2), keepdims=True))
+        hidden = (alone[:, None, None] & ~regions)[..., None]
+        images = tf.where(hidden, tf.cast(mean, tf.uint8), images)
+        return images, tf.where(alone[:, None] & ~self._shown, np.float32(np.nan), labels)
+
+    def _of(self, indices):
+        size = self._region.shape
+
+        def of(index):
+            bits = self._own.get(int(index))
+            return self._region if bits is None else np.unpackbits(bits, count=self._region.size).reshape(size)
+
+        return np.array([of(index) for index in indices], bool)
 
 
 class Blocks:

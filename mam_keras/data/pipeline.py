@@ -140,7 +140,7 @@ def read(split, name, settings):
 
 
 def training_batches(
-    prepared, batch_size, seed, epoch, augmentation, replicas=1, own=range(1), blocks=None, supervised=0
+    prepared, batch_size, seed, epoch, augmentation, replicas=1, own=range(1), blocks=None, supervised=0, alone=None
 ):
     """One epoch of training: a `tf.data.Dataset` of (images uint8 (B, S, S, 3), labels float32 (B, K), NaN
     where not known).
@@ -152,7 +152,8 @@ def training_batches(
     the replicas in the range `own` alone, one after the other. All parts together are the batches of one replica.
 
     With `blocks`, an `augmentation.Blocks`, elements have a third part: where the attributes are, float32
-    (B, H, W, K), on the first `supervised` images of the split; 0 on all others.
+    (B, H, W, K), on the first `supervised` images of the split; 0 on all others. With `alone`, an
+    `augmentation.RegionOnly`, so many of these images as `augmentation` says show regions alone.
     """
     count, part = len(prepared), batch_size // replicas
     random = np.random.default_rng((seed, epoch))
@@ -168,7 +169,10 @@ def training_batches(
     def changed(indices, drawn):
         images = tf.numpy_function(lambda rows: prepared.images[rows], [indices], tf.uint8, stateful=False)
         images.set_shape((part, *prepared.images.shape[1:]))
-        return augmentation.apply(images, drawn), tf.gather(tf.constant(marked), indices)
+        labels = tf.gather(tf.constant(marked), indices)
+        if alone is not None:
+            images, labels = alone(images, labels, indices, drawn["alone"] & (indices < supervised))
+        return augmentation.apply(images, drawn), labels
 
     def gather(own, *other):
         images, labels = changed(*own)

@@ -37,6 +37,7 @@ class Data(Section):
     shift: Annotated[int, Field(ge=0)] = 0  # move training images by up to so many pixels each way
     cutout: Annotated[float, Field(ge=0, le=0.9)] = 0.0  # cover a grey square of training images, of this share of S
     noise: Annotated[float, Field(ge=0, le=1)] = 0.0  # of training images: each one's sigma is drawn from [0, noise]
+    region_only: Share = 0.0  # of training images show the regions of loss.directed alone (augmentation.RegionOnly)
     mixup: NonNegative = 0.0  # training images mixed with another, and their labels: shares by Beta(mixup, mixup)
     train_on_validation: bool = False  # as the papers did: then nothing can be chosen on validation
 

@@ -10,12 +10,14 @@ def require_known(config, attributes):
     """Raises `UserError` unless the section `loss` says for known attributes where they are, as far as it has to."""
     loss = config.loss
     places.require_attributes("loss.directed", map(composed, loss.directed or ()), attributes)
-    if not loss.localisation:
+    asking = {"loss.localisation": loss.localisation, "data.region_only": config.data.region_only}
+    key, value = next(((key, value) for key, value in asking.items() if value), (None, 0))
+    if not value:
         return
     if not places.aligned(config.data, loss.regions):
         raise UserError(
-            "loss.localisation: expected 0, or a file that says where attributes are in these images (loss.regions). "
-            f"Received: {loss.localisation:g}"
+            f"{key}: expected 0, or a file that says where attributes are in these images (loss.regions). "
+            f"Received: {value:g}"
         )
     places.read(loss.regions, config.data)
 
@@ -58,6 +60,37 @@ def guide(config, network, train):
     order = {k: place for place, k in enumerate(paid.tolist())}
     own = {(row, order[k]): region for (row, k), region in own.items() if k in order}
     return Blocks(np.moveaxis(regions[paid], 0, -1), look.grid, Augmentation.of(config.data), own)
+
+
+def region_only(config, targets, train):
+    """`augmentation.RegionOnly` for `data.region_only`: of the attributes of `loss.directed`, else of all."""
+    from mam_keras.data.augmentation import RegionOnly
+
+    loss, attributes = config.loss, targets.names
+    if targets.exclusive:
+        raise UserError(
+            "data.region_only: expected 0 where classes exclude each other: an image says something of all of them. "
+            f"Received: {config.data.region_only:g}"
+        )
+    given = places.read(loss.regions, config.data), config.data, attributes, train.ids
+    regions, own = places.template(*given), {}
+    for (row, k), region in places.of_images(*given):
+        own.setdefault(row, {})[k] = np.packbits(region)
+    placed = regions.any(axis=(1, 2))
+    placed[[k for marked in own.values() for k in marked]] = True
+    directed = set(map(composed, loss.directed or attributes))
+    shown = placed & np.isin(attributes, list(directed))
+    lacking = [name for name, there in zip(attributes, shown, strict=True) if name in directed and not there]
+    if not shown.any() or (lacking and loss.directed is not None):
+        raise UserError(f"loss.regions: expected a region for data.region_only. Received: none for {some(lacking)}")
+
+    def union(marked):
+        each = regions.copy()
+        for k, bits in marked.items():
+            each[k] = np.unpackbits(bits, count=each[k].size).reshape(each[k].shape)
+        return each[shown].any(axis=0)
+
+    return RegionOnly(union({}), shown, {row: np.packbits(union(marked)) for row, marked in own.items()})
 
 
 def class_weights(config, targets, rates):

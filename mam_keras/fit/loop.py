@@ -84,10 +84,12 @@ class Trainer:
         objective: `Objective`.
         strategy: a `tf.distribute.Strategy`; the batch size of the configuration is the global one, a multiple of
             the number of replicas.
+        alone: `augmentation.RegionOnly`, where `data.region_only` wants it.
     """
 
-    def __init__(self, network, config, objective, strategy):
+    def __init__(self, network, config, objective, strategy, alone=None):
         self.network, self.config, self.objective, self.strategy = network, config, objective, strategy
+        self.alone = alone
         self.model = network.model
         self.replicas, self.chief = strategy.num_replicas_in_sync, is_chief(strategy)
         self.model.optimizer.build(self.model.trainable_variables)
@@ -234,7 +236,7 @@ class Trainer:
         def of_worker(context):
             own = _part(range(self.replicas), context)
             batches = training_batches(
-                train, batch_size, seed, epoch, augmentation, self.replicas, own, blocks, supervised
+                train, batch_size, seed, epoch, augmentation, self.replicas, own, blocks, supervised, self.alone
             )
             return batches.repeat()
 

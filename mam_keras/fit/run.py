@@ -67,6 +67,7 @@ def _run(config, directory, strategy, source):
     )
 
     class_weights = guidance.class_weights(config, source.targets, train.rates)
+    alone = guidance.region_only(config, source.targets, train) if config.data.region_only else None
     with strategy.scope():
         network = systems.attach(config, source.targets, systems.build(config, source.targets))
         blocks = guidance.guide(config, network, train) if config.loss.localisation else None
@@ -78,7 +79,7 @@ def _run(config, directory, strategy, source):
             optimizer=make_optimizer(training, len(train) // config.training.batch_size),
             **network.losses(class_weights),
         )
-        trainer = Trainer(network, config, Objective(network, class_weights), strategy)
+        trainer = Trainer(network, config, Objective(network, class_weights), strategy, alone)
     print("".join(f"note: {line}\n" for line in said), end="")
     if chief and weights:
         environment["started_from"] = {"run": str(weights.path), "model": weights.model, "said": said}

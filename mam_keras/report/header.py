@@ -1,6 +1,7 @@
 """What stands at the top of the page: what was trained, when, on what, and with what."""
 
 import datetime
+from pathlib import Path
 
 from mam_keras.report.wording import count, target
 
@@ -62,7 +63,7 @@ def _training(run):
     return (
         f"{_epochs(run)}, batches of {training.batch_size}, {training.optimizer} with learning rate "
         f"{training.learning_rate:g}, {training.precision}"
-        + (f"; started from the weights of {training.start_from}" if training.start_from else "")
+        + (f"; started from the weights of {Path(training.start_from).name}" if training.start_from else "")
     )
 
 

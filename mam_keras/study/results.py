@@ -134,8 +134,9 @@ def _run(study, name, looked, why):
 
 def _aided(study, name):
     """Also by the run that it starts from."""
-    start = study.starts.get(name)
-    return bool(study.configs[name].loss.localisation) or (start is not None and _aided(study, start))
+    config, start = study.configs[name], study.starts.get(name)
+    own = config.loss.localisation or config.data.region_only
+    return bool(own) or (start is not None and _aided(study, start))
 
 
 def _differences(comparison, measures):

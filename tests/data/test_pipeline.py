@@ -12,7 +12,7 @@ from PIL import Image
 
 from mam_keras.analysis.blocks import cover
 from mam_keras.data import pipeline
-from mam_keras.data.augmentation import GREY, Augmentation, Blocks
+from mam_keras.data.augmentation import GREY, Augmentation, Blocks, RegionOnly
 from mam_keras.data.images import prepare, read, read_files
 from mam_keras.data.source import Split, file_digests
 from mam_keras.data.synthetic_faces import Settings
@@ -224,6 +224,40 @@ def test_images_with_regions_of_their_own_have_them_moved_as_they_are(grid):
     moved, found = (np.concatenate([batch[part].numpy() for batch in batches]) for part in (0, 2))
     expected = np.stack([[cover(image[..., k] > 0, grid) for k in range(3)] for image in moved])
     np.testing.assert_allclose(found, np.moveaxis(expected, 1, -1), atol=1e-6)
+
+
+def test_a_share_of_images_shows_regions_alone_and_says_nothing_of_what_is_not_shown():
+    """Those that are drawn among the supervised ones; before they are moved, and in their own mean colour."""
+    random = np.random.default_rng(0)
+    images, region = random.integers(0, 256, (40, 8, 8, 3)).astype(np.uint8), random.random((8, 8)) < 0.3
+    own, shown = {index: random.random((8, 8)) < 0.5 for index in range(6)}, np.array([True, False, True])
+    own[7] = np.zeros((8, 8), bool)
+    prepared, augmentation = replace(numbered(40), images=images), Augmentation(flip=True, shift=1, region_only=0.6)
+    alone = RegionOnly(region, shown, {index: np.packbits(one) for index, one in own.items()})
+    batches = pipeline.training_batches(prepared, 10, 3, 1, augmentation, supervised=30, alone=alone)
+    found, labels = (np.concatenate([batch[part].numpy() for batch in batches]) for part in (0, 1))
+
+    random = np.random.default_rng((3, 1))
+    order, drawn = random.permutation(40), augmentation.draw(40, 8, random)
+    changed = drawn["alone"] & (np.arange(40) < 30)
+    changed[7] = False  # it would show nothing
+    assert changed[:6].any() and drawn["alone"][7] and 10 < changed.sum() < 26
+    expected, marked = images.copy(), prepared.labels.astype(np.float32)
+    for index in np.flatnonzero(changed):
+        mean = np.rint(images[index].mean(axis=(0, 1)))
+        expected[index] = np.where(own.get(index, region)[..., None], images[index], mean)
+        marked[index, ~shown] = np.nan
+    moved = augmentation.apply(expected[order], {name: values[order] for name, values in drawn.items()})
+    np.testing.assert_array_equal(found, moved)
+    np.testing.assert_array_equal(labels, marked[order])
+
+
+def test_what_is_drawn_otherwise_does_not_depend_on_regions_alone():
+    whole, some = (Augmentation(flip=True, noise=0.1, mixup=1, region_only=share) for share in (0, 0.5))
+    first, second = (one.draw(9, 8, np.random.default_rng(1)) for one in (whole, some))
+    assert set(second) - set(first) == {"alone"}
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, second[name])
 
 
 def test_mixtures_are_of_the_images_next_in_the_epoch_and_of_their_labels():

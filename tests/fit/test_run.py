@@ -437,3 +437,39 @@ def test_what_a_run_cannot_start_from_is_refused_in_one_line(fit, directory, bas
     code, _, errors = fit(*KEPT, "model.front_end=[6, 6]", "model.dilations=[]", flags=["--from", str(base.path)])
     assert (code, len(errors)) == (2, 1)
     assert errors[0].startswith("error: training.start_from: expected a run whose network makes features as this one")
+
+
+# --- training on images of a region alone ---
+
+
+@pytest.fixture
+def regions(tmp_path):
+    path = tmp_path / "regions.yaml"
+    path.write_text(
+        "attributes:\n  middle: {rectangles: [[0, 0.3, 1, 0.6]]}\n"
+        "images:\n  train0.png:\n    middle: {rectangles: [[0, 0, 0.5, 0.5]]}\n"
+    )
+    return f"loss.regions={path}"
+
+
+def test_a_run_trains_on_images_of_a_region_alone(fit, directory, regions):
+    """What is shown is learnt; heads of what is not shown stay as they were."""
+    code, _, errors = fit("data.region_only=1", regions, "loss.directed={middle: [1, 1]}", "training.epochs=8")
+    assert (code, errors) == (0, [])
+    model = keras.saving.load_model(directory.model, compile=False)
+    bias = model.get_layer("attribute_logits").bias.numpy()
+    assert bias[1] != 0 and not bias[[0, 2]].any()
+    assert np.isfinite([row["loss"] for row in history(directory)]).all()
+
+
+def test_regions_alone_that_nothing_is_known_of_are_refused(fit, regions):
+    cases = {
+        (): "data.region_only: expected 0, or a file that says where attributes are in these images (loss.regions). "
+        "Received: 0.5",
+        (regions, "loss.directed={middle: [1, 1], top: [1, 1]}"): "loss.regions: expected a region for ",
+        (regions, "loss.directed={botom: [1, 1]}"): "loss.directed: expected attributes of the data; did you mean",
+    }
+    for settings, line in cases.items():
+        code, _, errors = fit("data.region_only=0.5", *settings)
+        assert (code, len(errors)) == (2, 1), errors
+        assert errors[0].startswith(f"error: {line}")
