@@ -22,7 +22,7 @@ test: .venv/installed-test
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[direct]'
 	touch $@
 
 .venv/installed-test: .venv/installed

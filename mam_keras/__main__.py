@@ -9,6 +9,7 @@ from mam_keras import __version__, command_line
 COMMANDS = {
     "init": "look at your own images and write a configuration for them",
     "fit": "train and evaluate a model",
+    "direct": "mark where it should look, fine-tune, and see whether it got better",
     "report": "analyse a run and draw its page",
     "explain": "answer about images, and draw what the network looks at",
     "tune": "search for good settings",

@@ -1,4 +1,4 @@
-"""A training as a process of its own: how studies and searches start `fit`, wait for it, and learn how it ended.
+"""A training as a process of its own: how other commands start `fit`, wait for it, and learn how it ended.
 
 What one training took, memory and graphs, is gone before the next one begins. Compares nothing, chooses nothing.
 """
@@ -19,42 +19,51 @@ UNTRAINABLE = 3  # exit code between the two halves of this module; 1 is anythin
 MEASURED = ("accuracy", "noise", "localisation", "masks")  # on validation: what is chosen by
 
 
-def train(config, run, overwrite=False, asked=()):
+def train(config, run, overwrite=False, asked=(), kept=None, together=False):
     """Trains `config` in a `RunDirectory`, or carries on; returns once the run is finished.
 
-    What the process starts with and what it prints are kept beside the run, in `fit/RUN.yaml` and `fit/RUN.log`. A
-    process that still trains the run, of a parent that was killed, is waited for. Ctrl-C and SIGTERM end the process,
-    which keeps its last epoch, and then this one.
+    What the process starts with and what it prints are kept. A process that still trains the run, of a parent that was
+    killed, is waited for. Ctrl-C and SIGTERM end the process, which keeps its last epoch, and then this one.
 
     Args:
         asked: analyses of the validation images that the process leaves in the run, too.
+        kept: KEPT.yaml is what it starts with, KEPT.log what it prints; `fit/RUN` beside the run when None.
+        together: whether the workers that TF_CONFIG names train it together, each of them by this call.
 
     Raises `UserError` where the input is at fault, `UntrainableError` where the settings are, `RunError`
     for anything else.
     """
-    await_other(run)
-    if run.finished and not asked:
-        return
-    settings = run.path.parent / "fit" / f"{run.path.name}.yaml"
+    if not together:
+        await_other(run)
+        if run.finished and not asked:
+            return
+    settings, output = (_kept(run, kept, ending) for ending in ("yaml", "log"))
     write_text(settings, config.to_yaml())
     command = [sys.executable, "-m", "mam_keras.child", settings, run.path]
     command += [*["--overwrite"] * overwrite, *asked]
-    with log(run).open("ab") as file:
+    if together:
+        command = [sys.executable, "-m", "mam_keras.fit", settings, "--run", run.path]
+    with output.open("ab") as file:
         before = file.tell()
         code = _run(command, file)
     if code == 0:
         return
-    why = _error(log(run), before) or f"fit ended with {code}, see {log(run)}"
+    why = _error(output, before) or f"fit ended with {code}, see {output}"
     if code == 2:
         raise UserError(f"run {run.path.name}: {why}")
     if code == -signal.SIGKILL:
-        raise UntrainableError(f"fit was killed, as the system does where memory runs out; see {log(run)}")
+        raise UntrainableError(f"fit was killed, as the system does where memory runs out; see {output}")
     raise UntrainableError(why) if code == UNTRAINABLE else RunError(why)
 
 
 def log(run):
     """Where everything goes that a run's processes print."""
-    return run.path.parent / "fit" / f"{run.path.name}.log"
+    return _kept(run, None, "log")
+
+
+def _kept(run, kept, ending):
+    kept = kept or run.path.parent / "fit" / run.path.name
+    return kept.with_name(f"{kept.name}.{ending}")
 
 
 def measure(run, asked):

@@ -5,6 +5,7 @@ import importlib.util
 from mam_keras.errors import UserError
 
 EXTRAS = {  # of pyproject.toml: the modules that its packages are imported as
+    "direct": ("starlette", "uvicorn"),
     "serve": ("tensorflow_serving",),
     "tfds": ("tensorflow_datasets", "importlib_resources"),
     "tune": ("keras_tuner", "sklearn"),

@@ -73,6 +73,24 @@ class Evaluation(TypedDict):
     splits: dict[str, Split]
 
 
+class Progress(TypedDict):
+    """How far a training is: steps of the epoch that are done, and the seconds left of all epochs."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    left: float
+
+
+def progress(run) -> Progress | None:
+    """Of a `RunDirectory` that is being trained; None where it says nothing."""
+    try:
+        return read_json(run.progress, "the progress of a training", Progress)
+    except UserError:
+        return None
+
+
 def environment(run) -> Environment | None:
     """Of a `RunDirectory`; None where there is no such file. Raises `UserError` where it is damaged."""
     return read_json(run.environment, "the environment of a run (without this file it opens, too)", Environment)

@@ -13,7 +13,7 @@ from mam_keras.errors import UserError
 from mam_keras.files import held, marked, remove_partial, write_mark
 from mam_keras.settings import difference
 
-_CHECKPOINTS = ("checkpoints/*.npz",)
+_CHECKPOINTS = ("checkpoints/*.npz", "checkpoints/progress.json")
 _RESULTS = (
     *(f"analysis/{place}*.{kind}" for place in ("", "other_data/*/") for kind in ("json", "npz")),
     "saved_model/[0-9]*/**/*",
@@ -37,6 +37,7 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "last.npz"
         self.best_checkpoint = self.checkpoints / "best.npz"
+        self.progress = self.checkpoints / "progress.json"
 
     @property
     def trained_in(self):

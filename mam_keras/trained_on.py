@@ -61,6 +61,11 @@ class Images:
         """float (K,), the share of positive images among those whose label is known; NaN where none is."""
         return ratio(self.labels.sum(axis=0), self.known.sum(axis=0))
 
+    def take(self, rows: np.ndarray) -> "Images":
+        """These images alone, in this order: int (m,)."""
+        arrays = {name: getattr(self, name) for name in ("ids", "labels", "known", "groups", "files", "pixels")}
+        return replace(self, **{name: None if array is None else array[rows] for name, array in arrays.items()})
+
     def also_in(self, other: "Images") -> int:
         """How many of these images `other` has, whatever they are called there."""
         return int((np.isin(self.files, other.files) | np.isin(self.pixels, other.pixels)).sum())
@@ -115,6 +120,15 @@ class Record:
         if said:
             raise Different(self.path, "; ".join(said))
         return found
+
+
+def first(record: Record | None, prepared, split: str):
+    """The first images of a split, `pipeline.Prepared`, compared with those that the run had (`Record.matched`)."""
+    there = None if record is None else record.splits.get(split)
+    if there is None:
+        return prepared
+    rows = np.flatnonzero(np.isin(there.ids, prepared.ids))
+    return replace(record, splits={split: there.take(rows)}).matched({split: prepared})[split]
 
 
 def write(path: Path, targets: Targets, splits: Mapping) -> None:

@@ -44,7 +44,7 @@ def load(settings, training: bool = True) -> Source:
             raise UserError(f"data.train_on_validation: expected false without a validation split. Received: {found}")
         splits["train"] = _joined(splits["train"], splits.pop("validation"))
     if settings.limit is not None:
-        splits = {name: _first(split, settings.limit) for name, split in splits.items()}
+        splits = {name: first(split, settings.limit) for name, split in splits.items()}
     chosen = attribute_positions(settings.attributes, source.attributes)
     attributes = tuple(composed(source.attributes[position]) for position in chosen)
     if twice := [name for name, times in Counter(attributes).items() if times > 1]:
@@ -126,7 +126,8 @@ def _joined(train: Split, validation: Split) -> Split:
     )
 
 
-def _first(split: Split, limit: int) -> Split:
+def first(split: Split, limit: int) -> Split:
+    """The first so many images of a split."""
     if len(split) <= limit:
         return split
 

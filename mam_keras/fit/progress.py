@@ -1,8 +1,12 @@
-"""One line per epoch for whoever watches or reads the log, with the time left."""
+"""How far is training? A line per epoch for whoever reads the log, and a small file for whoever watches a step."""
 
 import time
 
 import keras
+
+from mam_keras.files import write_json
+
+TELL_EVERY = 1.0  # seconds between two notes of how far it is
 
 
 class EpochLines(keras.callbacks.Callback):
@@ -11,14 +15,28 @@ class EpochLines(keras.callbacks.Callback):
     Args:
         epochs: how many the run has.
         heads: names of the heads.
+        steps: of an epoch.
+        file: where `records.Progress` is kept while it trains; None for nowhere.
     """
 
-    def __init__(self, epochs, heads):
+    def __init__(self, epochs, heads, steps, file=None):
         super().__init__()
-        self.epochs, self.heads = epochs, heads
+        self.epochs, self.heads, self._steps, self._file = epochs, heads, steps, file
+        self._epoch, self._told = 0, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.time()
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        now, done = time.time(), batch + 1
+        if self._file is None or (now - self._told < TELL_EVERY and done < self._steps):
+            return
+        self._told = now
+        steps_left = self._steps * (self.epochs - self._epoch) - done
+        left = (now - self.start) / done * steps_left
+        told = {"epoch": self._epoch + 1, "epochs": self.epochs, "step": done, "steps": self._steps, "left": left}
+        write_json(self._file, told)
 
     def on_epoch_end(self, epoch, logs):
         parts = [f"loss {logs['loss']:.3f}, {self._accuracies(logs, '')}"]

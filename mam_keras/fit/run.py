@@ -86,7 +86,8 @@ def _run(config, directory, strategy, source):
         write_json(directory.environment, environment)
     del weights  # as much again as the network
     board = keras.callbacks.TensorBoard(directory.logs, write_graph=False) if chief else keras.callbacks.Callback()
-    lines = EpochLines(config.training.epochs, [head.name for head in network.heads])
+    steps, heads = len(train) // config.training.batch_size, [head.name for head in network.heads]
+    lines = EpochLines(config.training.epochs, heads, steps, directory.progress if chief else None)
     trainer.fit(train, validation, directory, [lines, board], blocks)
     if config.training.early_stopping and trainer.restore(directory.best_checkpoint) is None:
         raise UserError(f"{directory.best_checkpoint}: expected {checkpoint.WHAT}. Received: no such file")

@@ -103,7 +103,7 @@ FLOORS = (  # what imports run down through, from the ground up
     {"fit"},
     {"analysis"},
     {"report", "explain", "export", "child", "init"},
-    {"tune", "study", "demo"},
+    {"tune", "study", "direct", "demo"},
 )
 
 
