@@ -31,7 +31,8 @@ def main(arguments=None):
         raise UserError(f"{directory.path}: expected the directory of a finished run. Received: no model.keras in it")
     config.load(directory.config)  # a mistake in it is told before TensorFlow is imported
     if not any(Path(image).is_file() for image in asked.images):
-        raise UserError(f"{asked.images[0]}: expected an image's file. Received: no such file")
+        received = "a folder" if Path(asked.images[0]).is_dir() else "no such file"
+        raise UserError(f"{asked.images[0]}: expected an image's file. Received: {received}")
 
     command_line.import_tensorflow()
     from mam_keras.explain.run import run

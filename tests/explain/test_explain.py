@@ -145,6 +145,7 @@ def test_pictures_are_of_what_is_answered_with_yes(small_run, classifier, pictur
             "error: nowhere: expected the directory of a finished run. Received: no model.keras in it",
         ),
         (["{run}", "a.jpg"], "error: a.jpg: expected an image's file. Received: no such file"),
+        (["{run}", "{root}"], "error: {root}: expected an image's file. Received: a folder"),
         (
             ["{run}", "{root}/reports/example/page.png", "--targets", "Smilin"],
             "error: Smilin: expected a target of this ",
@@ -154,5 +155,5 @@ def test_pictures_are_of_what_is_answered_with_yes(small_run, classifier, pictur
 def test_what_cannot_be_explained_is_told_in_one_line(small_run, tmp_path, arguments, line):
     done = command(*(part.format(run=small_run, root=ROOT) for part in arguments), cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert done.stderr.startswith(line)
+    assert done.stderr.startswith(line.format(root=ROOT))
     assert not (tmp_path / "explained").exists()
