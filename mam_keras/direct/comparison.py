@@ -72,30 +72,27 @@ def energies(maps, regions) -> dict:
 
 
 def judged(attribute, energy, found) -> list[str]:
-    """What the figures say of one attribute, one sentence each; where the control does as well, that."""
+    """What the figures say of one attribute, a sentence each: no gain, where none is measured or the control has it."""
     said = []
-    if energy["before"] is not None and energy["directed"] is not None:
-        grown = energy["directed"] > max(energy["before"], energy["control"] or 0)
-        shares = {name: f"{100 * (value or 0):.0f} %" for name, value in energy.items()}
+    if None not in energy.values():
+        shares = {name: f"{100 * value:.0f} %" for name, value in energy.items()}
         said.append(
             f"{shares['directed']} of the map's energy is in the region; {shares['before']} before, "
-            f"{shares['control']} fine-tuned without it" + ("." if grown else ": it is no more than those.")
+            f"{shares['control']} fine-tuned without it."
         )
-    if found is None:
+    worst = {} if found is None else {name: Estimate(*values) for name, values in found["worst"].items()}
+    if not worst or any(one.value is None for one in worst.values()):
         return said
-    worst = {name: Estimate(*values) for name, values in found["worst"].items()}
-    value = {name: one.value for name, one in worst.items()}
-    if None in value.values():
-        return said
-    text = {name: f"{100 * one:.1f} %" for name, one in value.items()}
+    text = {name: f"{100 * one.value:.1f} %" for name, one in worst.items()}
     said.append(
         f"In the worst of the four groups {text['directed']} of the answers for {attribute} are right; "
         f"{text['before']} before, {text['control']} fine-tuned without the region."
     )
-    if value["directed"] <= value["before"]:
-        said.append("That is no gain.")
-    elif worst["directed"].low is not None and value["control"] >= worst["directed"].low:
-        said.append("These images cannot tell it from the same fine-tuning without the region, which does as well.")
+    low = worst["directed"].low
+    if low is None or low <= worst["before"].value:
+        said.append("These images show no gain there for sure.")
+    elif low <= worst["control"].value:
+        said.append("The same fine-tuning without the region does as well there, as far as these images can tell.")
     return said
 
 

@@ -19,6 +19,7 @@ from mam_keras.errors import UserError
 from mam_keras.run_directory import RunDirectory
 
 WEIGHTS = [1.0, 5.0]  # (w_a, w_g) of a directed attribute, those of the paper's first problem (1905.00593)
+BY = "energy"  # of `loss.localisation_by`: it needs no threshold, and coarse regions will do
 RATE = 0.25  # of the learning rate before; it decays to 0 again
 SECTIONS = ("seed", "data", "loss", "training", "distribute", "evaluation", "analysis")  # which may be changed
 
@@ -95,6 +96,7 @@ def defaults(run, names) -> dict[str, Any]:
         "training.early_stopping": None,
         "data.mixup": 0.0,
         "loss.localisation": 1.0,
+        "loss.localisation_by": BY,
         "loss.directed": dict.fromkeys(names, WEIGHTS),
     }
     if getattr(getattr(run.config.model, "backbone", None), "freeze_epochs", 0):
@@ -163,11 +165,16 @@ def _text(path):
 
 
 def _undirected(run, config):
-    """The same fine-tuning without the maps' term: the weights of the cross-entropies stay."""
-    weights = {name: [answer, 0.0] for name, (answer, _) in (config.loss.directed or {}).items() if answer != 1}
+    """The same fine-tuning without the maps' term: the weights of the cross-entropies stay.
+
+    So do the regions where images show them alone (`data.region_only`); else the control is that of any regions.
+    """
+    alone, directed = config.data.region_only, config.loss.directed or {}
+    weights = {name: [answer, 0.0] for name, (answer, _) in directed.items() if answer != 1 or alone}
     before = run.config.loss.model_dump(mode="json", by_alias=True)
     found = {f"loss.{key}": value for key, value in before.items() if key.startswith("localisation")}
-    return found | {"loss.localisation": 0.0, "loss.directed": weights or None, "loss.regions": None}
+    found |= {"loss.localisation": 0.0, "loss.directed": weights or None}
+    return found if alone else found | {"loss.regions": None}
 
 
 def _resolved(run, name, changes):

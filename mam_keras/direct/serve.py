@@ -19,11 +19,8 @@ def serve(path, folder, host, port, expose):
         raise UserError("TF_CONFIG: expected none for the page; on several machines use --regions. Received: a cluster")
     run = plan.opened(path)
     listener = server.listening(host, port, expose)
-    wanted = Wanted(
-        learning_rate=plan.defaults(run, ())["training.learning_rate"],
-        by=run.config.loss.localisation_by,
-        map=run.config.loss.localisation_map,
-    )
+    rate = plan.defaults(run, ())["training.learning_rate"]
+    wanted = Wanted(learning_rate=rate, by=plan.BY, map=run.config.loss.localisation_map)
     with listener, Session(folder, wanted).open() as session:
         page, token = Page(run, session), secrets.token_urlsafe(24)
         where = server.address(listener)

@@ -26,7 +26,7 @@ command_line.import_matplotlib()
 from mam_keras.direct.page import Page  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 120  # seconds for two trainings
+PATIENCE = 400  # seconds for two trainings, on a machine that does much else
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def opened(browser, served):
     return open_page
 
 
-def wait(browser, condition, seconds=30):
+def wait(browser, condition, seconds=90):
     return WebDriverWait(browser, seconds, 0.05).until(lambda _: condition())
 
 
@@ -93,7 +93,7 @@ def state(browser):
     return browser.execute_async_script(script)
 
 
-def settled(browser, condition, seconds=30):
+def settled(browser, condition, seconds=90):
     """What the server keeps, once it is as the condition says."""
     return wait(browser, lambda: (found := state(browser)) and condition(found) and found, seconds)
 
@@ -288,8 +288,8 @@ def test_by_mouse_from_opening_to_a_kept_run(opened, served, before, browser):
     cleared(browser, "Smiling")
     drag(browser, (0.3, 0.5), (0.5, 0.6), (0.7, 0.8))
     settled(browser, lambda found: "Smiling" in found["marks"])
-    Select(one(browser, "#by")).select_by_value("energy")
-    settled(browser, lambda found: found["wanted"]["by"] == "energy")
+    Select(one(browser, "#by")).select_by_value("iou")
+    settled(browser, lambda found: found["wanted"]["by"] == "iou")
     click(browser, "#start")
     wait(browser, lambda: one(browser, "#progress").is_displayed())
     assert not one(browser, "#start").is_enabled()
@@ -318,7 +318,7 @@ def test_by_mouse_from_opening_to_a_kept_run(opened, served, before, browser):
     wait(browser, lambda: "by-mouse" in text(browser, "#kept"))
     kept, told = RunDirectory(before.with_name("by-mouse")), directed.read(before.with_name("by-mouse"))
     assert kept.finished and RunDirectory(told.control).finished
-    assert told.attributes == ("Smiling",) and told.settings["loss.localisation_by"] == "energy"
+    assert told.attributes == ("Smiling",) and told.settings["loss.localisation_by"] == "iou"
     assert told.before.resolve() == before.resolve() and told.unchanged
     assert browser.get_log("browser") == [] or all("422" in entry["message"] for entry in browser.get_log("browser"))
 

@@ -38,6 +38,7 @@ def test_the_run_differs_from_the_one_before_in_what_it_says_and_in_nothing_else
     assert changed.pop("training.learning_rate") == (0.01, 0.01 * plan.RATE)
     assert changed.pop("training.warmup_epochs") == (1.0, 0.1)
     assert changed.pop("loss.localisation") == (0.0, 1.0)
+    assert changed.pop("loss.localisation_by") == ("outside", "energy")
     changed.pop("loss.directed", None)
     names = ("Smiling", "Eyeglasses", "Wearing_Hat")
     assert changed == {f"loss.directed.{name}": (None, [1.0, 5.0]) for name in names}
@@ -49,6 +50,7 @@ def test_the_control_is_the_same_without_the_maps_term(make):
     made = make()
     changed = differences(made.config, made.control)
     assert changed.pop("loss.localisation") == (1.0, 0.0)
+    assert changed.pop("loss.localisation_by") == ("energy", "outside")
     assert {key.split(".")[0] for key in changed} == {"name", "loss"}
     assert made.control.loss.directed is None and made.control.loss.regions is None
 
@@ -58,6 +60,12 @@ def test_the_control_keeps_the_weights_of_the_answers_and_nothing_of_the_regions
     other = make(["Smiling"], {"loss.directed": {"Smiling": [0.5, 3.0]}, "loss.localisation_by": "l1"}).control
     assert one == other
     assert one.loss.directed == {"Smiling": (0.5, 0.0)}
+
+
+def test_a_control_whose_images_show_regions_alone_keeps_them(make):
+    made = make(["Smiling"], {"data.region_only": 0.5})
+    assert made.control.loss.regions == made.config.loss.regions
+    assert made.control.loss.directed == {"Smiling": (1.0, 0.0)}
 
 
 def test_what_was_done_can_be_repeated_from_what_the_run_says(make, opened, regions, tmp_path):
