@@ -49,6 +49,7 @@ class Environment(TypedDict):
     start: NotRequired[Annotated[str, AfterValidator(_moment)]]
     end: NotRequired[Annotated[str, AfterValidator(_moment)] | None]
     settings: NotRequired[dict[str, Any]]  # of `trained`
+    regions: NotRequired[str | None]  # a digest of what `loss.regions` says; None where maps are left alone
     started_from: NotRequired[StartedFrom]
     files: NotRequired[dict[str, str | None]]  # of `left`
 

@@ -1,9 +1,12 @@
 """Where is a network to look? From a file of regions to what a batch says of it. Imports no TensorFlow by itself."""
 
+import json
+
 import numpy as np
 
 from mam_keras.data import composed, places, some
 from mam_keras.errors import UserError
+from mam_keras.files import digest_of
 
 
 def require_known(config, attributes):
@@ -20,6 +23,14 @@ def require_known(config, attributes):
             f"Received: {value:g}"
         )
     places.read(loss.regions, config.data)
+
+
+def digest_of_regions(config):
+    """What the file of regions says, and the masks that it names, as a digest; None where nobody asks for it."""
+    if not config.loss.localisation or not places.aligned(config.data, config.loss.regions):
+        return None
+    found = places.settings_of(places.read(config.loss.regions, config.data), config.data)
+    return digest_of(json.dumps(found, sort_keys=True))
 
 
 def guide(config, network, train):

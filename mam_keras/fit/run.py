@@ -52,6 +52,12 @@ def _run(config, directory, strategy, source):
         if directory.environment.exists():  # carried on
             kept = records.environment(directory)
             environment |= {key: kept[key] for key in ("start", "started_from") if key in kept}
+            begun = directory.last_checkpoint.exists()
+            if begun and kept.get("regions", environment["regions"]) != environment["regions"]:
+                raise UserError(
+                    f"{config.loss.regions or 'loss.regions'}: expected the regions that this run was begun with; put "
+                    "them back, or --overwrite trains anew. Received: others"
+                )
         write_json(directory.environment, environment)
     weights = _weights(config, directory, strategy)
     _set_up(config)
@@ -189,8 +195,10 @@ def _weights(config, directory, strategy):
 
 def _check_equal(config, weights, splits, strategy):
     """All workers must train the same on the same images; what a machine calls its own are only places."""
-    settings = config.model_dump(mode="json", exclude={"data": True, "training": {"start_from"}})
+    places = {"data": True, "training": {"start_from"}, "loss": {"regions"}}
+    settings = config.model_dump(mode="json", exclude=places)
     settings |= {"data": config.data.content(), "weights": weights and weights.model}
+    settings |= {"regions": guidance.digest_of_regions(config)}
     found = hashlib.sha256(f"{__version__} {json.dumps(settings)}".encode())
     for split in filter(None, splits):
         found.update(json.dumps(split.ids.tolist()).encode() + split.labels.tobytes() + split.known.tobytes())
@@ -216,6 +224,7 @@ def _environment(config, strategy):
         "directory": str(Path.cwd()),  # which relative paths of the configuration are relative to
         "seed": config.seed,
         "settings": records.trained(config),
+        "regions": guidance.digest_of_regions(config),
         "start": _now(),
         "end": None,
     }

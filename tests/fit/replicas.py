@@ -1,6 +1,7 @@
 """`python replicas.py STRATEGY OUT CONFIG [section.key=value ...]`: trains under a strategy.
 
-`mirrored` has two logical CPU devices. It trains twice, with batch normalisation and without any but clipped gradients.
+`mirrored` has two logical CPU devices. It trains three times: with batch normalisation, without any but clipped
+gradients, and directed by Grad-CAM below a batch normalisation, whose gradients all replicas add up as well.
 The chief writes to OUT, an .npz, of each: the weights after the first epoch, and after the last what it evaluates on
 the test split.
 """
@@ -17,7 +18,7 @@ import tensorflow as tf  # noqa: E402
 
 from mam_keras import config, data, systems  # noqa: E402
 from mam_keras.data import pipeline  # noqa: E402
-from mam_keras.fit import cluster, strategy  # noqa: E402
+from mam_keras.fit import cluster, guidance, strategy  # noqa: E402
 from mam_keras.fit.loop import Objective, Trainer  # noqa: E402
 from mam_keras.fit.optimizer import make_optimizer  # noqa: E402
 from mam_keras.run_directory import RunDirectory  # noqa: E402
@@ -25,6 +26,13 @@ from mam_keras.run_directory import RunDirectory  # noqa: E402
 CASES = {
     "batch": [],
     "none": ["model.normalization=none", "training.epochs=1", "training.clip_norm=1.0"],
+    "directed": [
+        "training.epochs=1",
+        "loss.localisation=0.5",
+        "loss.localisation_by=iou",
+        "loss.localisation_map=front_end.1.relu",
+        "loss.directed={Smiling: [1, 2]}",
+    ],
 }
 
 
@@ -49,6 +57,7 @@ def train(settings, devices, folder):
     steps = len(train) // settings.training.batch_size
     with devices.scope():
         network = systems.attach(settings, source.targets, systems.build(settings, source.targets))
+        blocks = guidance.guide(settings, network, train) if settings.loss.localisation else None
         network.model.compile(make_optimizer(settings.training, steps), **network.losses())
         trainer = Trainer(network, settings, Objective(network), devices)
     weights = {}
@@ -57,7 +66,7 @@ def train(settings, devices, folder):
         if epoch == 0:
             weights.update({variable.path: variable.numpy() for variable in network.model.variables})
 
-    trainer.fit(train, None, RunDirectory(folder), [keras.callbacks.LambdaCallback(on_epoch_end=note)])
+    trainer.fit(train, None, RunDirectory(folder), [keras.callbacks.LambdaCallback(on_epoch_end=note)], blocks)
     values, probabilities = trainer.evaluate(test)
     found = {f"weights.{path}": value for path, value in weights.items()} | {
         f"test.{head}": array for head, array in probabilities.items()

@@ -1,6 +1,7 @@
 """From a file of regions to what a training is directed by."""
 
 import csv
+import json
 
 import keras
 import numpy as np
@@ -131,3 +132,13 @@ def test_a_run_is_directed(tiny, stripes, tmp_path, map_of, by, precision):
     assert len(losses) == 8 and np.isfinite(losses).all() and min(losses) > 0
     if map_of == "grad_cam":
         assert np.mean(losses[-2:]) < 0.95 * losses[0]
+
+
+def test_a_run_goes_on_with_the_regions_that_it_was_begun_with(tiny, stripes, tmp_path):
+    settings = config.load(tiny, [*LIGHT, "loss.localisation=1", f"loss.regions={stripes}"])
+    directory = RunDirectory(tmp_path / "run")
+    directory.last_checkpoint.parent.mkdir(parents=True)
+    directory.last_checkpoint.write_text("")
+    directory.environment.write_text(json.dumps({"versions": {"mam_keras": "0"}, "regions": "others"}))
+    with pytest.raises(UserError, match=r"stripes\.yaml: expected the regions that this run was begun with"):
+        run(settings, directory)

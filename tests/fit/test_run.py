@@ -78,7 +78,7 @@ def test_a_run_leaves_the_designs_files(fit, directory, tiny):
 
     environment = json.loads(directory.environment.read_text())
     where = {"platform", "devices", "replicas", "git_revision", "directory"}
-    assert set(environment) == {"versions", "seed", "settings", "start", "end", "files", *where}
+    assert set(environment) == {"versions", "seed", "settings", "regions", "start", "end", "files", *where}
     assert set(environment["versions"]) == {"mam_keras", "python", "tensorflow", "keras", "numpy", "pydantic"}
     assert environment["seed"] == 1
     assert environment["start"] <= environment["end"]

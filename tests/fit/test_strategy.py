@@ -31,9 +31,9 @@ SETTINGS = (  # 20 steps an epoch; 400 test images in batches of 96, or 48 for e
     "training.xla='off'",
     "evaluation.batch_size=96",
 )
-TOLERANCE = {"batch": 1e-4, "none": 1e-5}  # by normalisation: norm of the weights' difference over their norm
+TOLERANCE = {"batch": 1e-4, "none": 1e-5, "directed": 1e-4}  # by case: norm of the weights' difference over their norm
 several = pytest.mark.parametrize("name", ["mirrored", "multi_worker"])
-normalizations = pytest.mark.parametrize("case", TOLERANCE)
+cases = pytest.mark.parametrize("case", TOLERANCE)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def values(found, prefix):
 
 
 @several
-@normalizations
+@cases
 def test_the_weights_after_20_steps_are_those_of_one_device(trained, name, case):
     one, other = (values(trained[strategy], f"{case}.weights.") for strategy in ("none", name))
     assert (trained["none"]["replicas"], trained[name]["replicas"]) == (1, 2)
@@ -79,18 +79,19 @@ def test_the_weights_after_20_steps_are_those_of_one_device(trained, name, case)
 
 
 @several
-@normalizations
+@cases
 def test_every_term_of_the_loss_is_that_of_one_device(trained, name, case):
     one, other = (values(trained[strategy], f"{case}.epoch.") for strategy in ("none", name))
-    for term in ("attributes_loss", "multi_label_loss", "reconstruction_loss", "mask_loss", "loss"):
-        assert other[term] == pytest.approx(one[term], rel=1e-3)
+    assert ("localisation_loss" in one) == (case == "directed")
+    for term in one.keys() - {"images_per_second"}:
+        assert other[term] == pytest.approx(one[term], rel=1e-3), term
     assert other["learning_rate"] == one["learning_rate"]
 
 
 @several
-@normalizations
+@cases
 def test_the_accuracy_is_that_of_one_device(trained, name, case):
-    """After three epochs with batch normalisation, and one without."""
+    """After three epochs with batch normalisation, and one otherwise."""
     labels = trained["none"][f"{case}.labels"]
     for head in ("attributes", "multi_label"):
         one, other = (
@@ -173,13 +174,13 @@ def test_auto_is_mirrored_where_there_are_several_gpus(monkeypatch, gpus, chosen
 # --- what all workers must agree on ---
 
 
-def test_other_data_or_settings_on_a_worker_are_refused(monkeypatch):
+def test_other_data_or_settings_on_a_worker_are_refused(monkeypatch, tmp_path):
     def check(settings, others=(), ids=("a", "b")):
         """Returns what this worker tells the others, who told `others`."""
         told = []
         monkeypatch.setattr(strategy, "gather", lambda _, own: told.append(own) or np.concatenate([own, *others]))
         labels = np.zeros((2, 1), bool)
-        run._check_equal(settings, (Prepared(np.zeros(2), np.array(ids), labels, None, ()), None), None)
+        run._check_equal(settings, None, (Prepared(np.zeros(2), np.array(ids), labels, None, ()), None), None)
         return told[0]
 
     own = check(settings())
@@ -188,3 +189,16 @@ def test_other_data_or_settings_on_a_worker_are_refused(monkeypatch):
     for other in (check(settings({"epochs": 7})), check(settings(), ids=("a", "c"))):
         with pytest.raises(UserError, match=r"Received: others on worker 2 than on this one"):
             check(settings(), [own, other])
+
+    def directed(name, right):
+        """By a file of this name, which holds one rectangle."""
+        (tmp_path / name).write_text(f"attributes: {{Smiling: {{rectangles: [[0, 0, {right}, 1]]}}}}")
+        values = settings().model_dump(mode="json", by_alias=True)
+        values["loss"] |= {"localisation": 1.0, "regions": str(tmp_path / name)}
+        values.pop("tune")
+        return config.check(values, "directed")
+
+    own = check(directed("a.yaml", 0.5))
+    check(directed("b.yaml", 0.5), [own])
+    with pytest.raises(UserError, match=r"Received: others on worker 2 than on this one"):
+        check(directed("a.yaml", 0.6), [check(directed("a.yaml", 0.6)), own])

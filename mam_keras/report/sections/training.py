@@ -9,7 +9,7 @@ NEEDS = ()
 TITLE = "Training"
 _TERMS = {  # of the loss, beside the heads' cross-entropies; others are called by their own names
     "mask": "masks, |M|_1",
-    "localisation": "maps outside their boxes",
+    "localisation": "maps away from their regions",
 }
 
 
