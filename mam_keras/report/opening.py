@@ -110,9 +110,9 @@ def _weak(run):
         least = min(recall, key=lambda name: recall[name].value)
         return Finding(
             title,
-            f"{_plain(least)} is found in {wording.percent(recall[least])} of its images, the least of all; the most "
-            f"frequent error is to take {_plain(true)} for {_plain(answered)} ({wording.count(count, 'image')}, "
-            f"{100 * share:.0f} % of its own).",
+            f"{wording.begun(_plain(least))} is found in {wording.percent(recall[least])} of its images, the least of "
+            f"all; the most frequent error is to take {_plain(true)} for {_plain(answered)} "
+            f"({wording.count(count, 'image')}, {100 * share:.0f} % of its own).",
             "accuracy",
         )
     if weak := accuracy.weak_targets(result):
@@ -244,9 +244,10 @@ _FINDINGS = (_good, _weak, _looks, _beside, _hangs, _not_trusted)
 
 
 def _pictures(run):
+    answered = "answered" if run.results["accuracy"].values["exclusive"] else "answered with yes"
     view = _where(run)
     edge = "" if view is None else f" The blue line is the edge of where it is ({WHERE[view.name]})."
     return (
-        "One picture for each, on which the answer is rightly yes. Orange is what the network's map marks, the "
+        f"One picture for each, on which it is rightly {answered}. Orange is what the network's map marks, the "
         f"stronger the more.{edge} Open one to see all that is known of it."
     )

@@ -82,13 +82,15 @@ def page(run, others, questions=None, archive="") -> str:
     """
     questions = answers(run, others) if questions is None else questions
     exclusive = run.targets is not None and run.targets.exclusive
-    what, who = ("classes", "classifier looks") if exclusive else ("many attributes", "attribute classifiers look")
+    what, who = "many attributes", "attribute classifiers look at, and how often they are right"
+    if exclusive:
+        what, who = "classes", "classifier looks at, and how often it is right"
     where = f"the images of its {run.config.analysis.split} split"
     if run.other_data:
         where = f"{run.config.analysis.split} images of other data than it was trained with"
     front = Front(
         name=run.name,
-        title=f"{run.name}: what the {who} at, and how often they are right",
+        title=f"{run.name}: what the {who}",
         lead=f"A classifier of {what}, examined on {where}.",
         facts=header.facts(run, others),
         settings=run.config.to_yaml(),
