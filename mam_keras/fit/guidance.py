@@ -27,7 +27,8 @@ def require_known(config, attributes):
 
 def digest_of_regions(config):
     """What the file of regions says, and the masks that it names, as a digest; None where nobody asks for it."""
-    if not config.loss.localisation or not places.aligned(config.data, config.loss.regions):
+    asked = config.loss.localisation or config.data.region_only
+    if not asked or not places.aligned(config.data, config.loss.regions):
         return None
     found = places.settings_of(places.read(config.loss.regions, config.data), config.data)
     return digest_of(json.dumps(found, sort_keys=True))

@@ -142,3 +142,11 @@ def test_a_run_goes_on_with_the_regions_that_it_was_begun_with(tiny, stripes, tm
     directory.environment.write_text(json.dumps({"versions": {"mam_keras": "0"}, "regions": "others"}))
     with pytest.raises(UserError, match=r"stripes\.yaml: expected the regions that this run was begun with"):
         run(settings, directory)
+
+
+@pytest.mark.parametrize("asking", ["loss.localisation=0.5", "data.region_only=0.5"])
+def test_regions_are_noted_where_something_asks_for_them(tiny, stripes, asking):
+    """So that workers and a run that is carried on have the same."""
+    given = f"loss.regions={stripes}"
+    assert guidance.digest_of_regions(config.load(tiny, [given, asking]))
+    assert guidance.digest_of_regions(config.load(tiny, [given])) is None
