@@ -132,7 +132,7 @@ def _looks(result, most):
     for row in range(min(images, most)):
         yield Look(
             title=str(arrays["ids"][row]),
-            picture=figures.png(arrays["images"][row], LONGEST, colors=256),
+            picture=figures.png(arrays["images"][row], LONGEST, colors=128),
             labels=_labels(arrays, row) if "labels" in arrays else None,
             unlike=bool(arrays["unlike"][row]) if "unlike" in arrays else False,
             probabilities=_rounded(arrays["probabilities"][row]),

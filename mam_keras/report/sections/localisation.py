@@ -302,7 +302,7 @@ def _pictures(view):
         alternative = (
             f"{name} on {view['ids'][k]}: the own map is highest at row {y}, column {x} of {rows} x {columns}."
         )
-        cells.append(Cell(figures.png(picture, colors=128), name, alternative))
+        cells.append(Cell(figures.png(picture, colors=64), name, alternative))
     titles = [one["title"] for one in view.maps.values()]
     which = (
         f"From left to right {', '.join(titles)}, each" if len(titles) > 1 else f"{wording.begun(titles[0])} is drawn"

@@ -49,7 +49,7 @@ def _gallery(result):
 
 def _cell(error, pixels, words):
     label = f"{error['attribute']}: {100 * error['probability']:.1f} %"
-    return Cell(figures.png(pixels, LONGEST, 128), label, f"{error['id']}, {words}")
+    return Cell(figures.png(pixels, LONGEST, 64), label, f"{error['id']}, {words}")
 
 
 def _table(result):

@@ -42,11 +42,11 @@ def _gallery(result):
     arrays = result.arrays
     ids, errors = arrays["ids"].tolist(), arrays["shown"].tolist()
     inputs = tuple(
-        Cell(figures.png(pixels, LONGEST, 128), name, f"{name} as the network sees it")
+        Cell(figures.png(pixels, LONGEST, 64), name, f"{name} as the network sees it")
         for name, pixels in zip(ids, arrays["inputs"], strict=True)
     )
     outputs = tuple(
-        Cell(figures.png(pixels, LONGEST, 128), f"error {error:.4f}", f"Reconstruction of {name}")
+        Cell(figures.png(pixels, LONGEST, 64), f"error {error:.4f}", f"Reconstruction of {name}")
         for name, error, pixels in zip(ids, errors, arrays["outputs"], strict=True)
     )
     return Gallery(
