@@ -58,7 +58,7 @@ class Wanted(Section):
 
     epochs: Annotated[Count, Field(le=1000)] = 1
     learning_rate: Positive
-    by: Literal["outside", "iou", "energy", "l1"]
+    by: Literal["outside", "iou", "energy", "l1", "magnitude"]
     map: Text
     order: Literal["second", "first"] = "second"
     weights: dict[Text, tuple[NonNegative, NonNegative]] = Field(default_factory=dict)

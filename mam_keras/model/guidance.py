@@ -56,7 +56,9 @@ def localisation_term(look, loss, paid, weights=None):
         if batch.regions is None:
             return None
         labels = ops.take(batch.labels, paid, axis=1)
-        present = ops.cast(labels > 0.5, "float32")  # NaN where not known; smoothed ones are still apart
+        present = (
+            ops.cast(labels > 0.5, "float32") if cost.present_alone else ops.ones_like(labels)
+        )  # NaN where not known; smoothed ones are still apart
         return loss.localisation * cost.mean(batch.regions * present[:, None, None, :], look.of(found, batch, paid))
 
     return Term("localisation", value, look.needs_tape)

@@ -115,12 +115,14 @@ class _Localisation(_Loss):
 
     with s^k_p what map k says of position p, and r^k_p the share of that position's block of pixels that is region.
 
-    Labels: (N, H, W, K), r on images with the attribute, 0 throughout where the region is not known; predictions: s,
+    Labels: (N, H, W, K), r on images that count, 0 throughout where the region is not known; predictions: s,
     (N, H, W, K), or (N, H, W, 1) where one map serves all.
 
     Args:
         weights: w, K numbers, or None for ones.
     """
+
+    present_alone = True  # whether images without the attribute, [y^k_i = 0], cost nothing
 
     def __init__(self, weights=None, name="localisation", **kwargs):
         super().__init__(name=name, **kwargs)
@@ -207,7 +209,32 @@ class MapDistance(_OfTheMap):
         return ops.mean(ops.abs(relevance - regions), axis=1)
 
 
-LOCALISATION = {"outside": OutsideAttention, "iou": SoftIntersection, "energy": EnergyOutside, "l1": MapDistance}
+@keras.saving.register_keras_serializable("mam_keras")
+class MagnitudeOutside(_Localisation):
+    """The share of the map, whatever its sign, that is outside of the region, in [0, 1]; on every image. Ours.
+
+        L = 1 - sum_p r_p |s_p| / max(sum_p |s_p|, 1)
+
+    What speaks against an attribute may look at the wrong place as well as what speaks for it, and on images without
+    the attribute nothing but that is to be seen. Right for the right reasons (Ross et al. 2017) asks the same of
+    gradients by the input.
+    """
+
+    present_alone = False
+
+    def of_map(self, regions, scores, known):
+        magnitude = ops.abs(scores)
+        inside = ops.sum(regions * magnitude, axis=1) / ops.maximum(ops.sum(magnitude, axis=1), 1.0)
+        return ops.where(known, 1.0 - inside, 0.0)
+
+
+LOCALISATION = {
+    "outside": OutsideAttention,
+    "iou": SoftIntersection,
+    "energy": EnergyOutside,
+    "l1": MapDistance,
+    "magnitude": MagnitudeOutside,
+}
 
 
 def balanced_class_weights(targets, positive_rates):

@@ -203,7 +203,7 @@ class CommonLoss(Section):
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # in training: 1 becomes 1 - e + e / K, or 1 - e / 2
     localisation: NonNegative = 0.0  # delta: what it costs that maps are not where their attributes are (`losses`)
-    localisation_by: Literal["outside", "iou", "energy", "l1"] = "outside"  # `losses.LOCALISATION`
+    localisation_by: Literal["outside", "iou", "energy", "l1", "magnitude"] = "outside"  # `losses.LOCALISATION`
     localisation_map: Text = "own"  # the system's own map; grad_cam: at the features; or the name of a stage: there
     localisation_order: Literal["second", "first"] = "second"  # first: Grad-CAM's weights of channels held constant
     localisation_images: Count | None = None  # the first so many training images have regions; all when left out

@@ -12,7 +12,7 @@ from mam_keras.data.source import Targets
 from mam_keras.model import guidance
 from mam_keras.model.backbones import Stage
 from mam_keras.model.backbones.blocks import Doubled
-from mam_keras.model.losses import EnergyOutside, MapDistance, OutsideAttention, SoftIntersection
+from mam_keras.model.losses import LOCALISATION as LOSSES
 from mam_keras.model.network import Batch, Head, Network
 from tests.model import equations
 from tests.model.examples import network_of, random_images, relative_error, small_config
@@ -20,7 +20,6 @@ from tests.model.examples import network_of, random_images, relative_error, smal
 NAMES = ("a", "b", "c")
 IMAGES = random_images(4, 16, 16, 3)
 LABELS = np.float32([[1, 0, 1], [1, 1, np.nan], [0, 1, 1], [1, np.nan, 0]])
-LOSSES = {"outside": OutsideAttention, "iou": SoftIntersection, "energy": EnergyOutside, "l1": MapDistance}
 SYSTEMS = {
     "plain": {"system": "plain"},
     "top": {"system": "plain", "pooled_share": 0.25},
@@ -115,6 +114,7 @@ def test_the_costs_by_hand():
         "iou": -np.log(np.minimum(seen, region).sum() / np.maximum(seen, region).sum()),
         "energy": 1 - (0.5 * 2 + 4) / 7,
         "l1": 0.25 / 4,
+        "magnitude": 1 - (0.5 * 2 + 4) / 10,
     }
     for by, cost in expected.items():
         assert float(LOSSES[by]().call(regions, scores)[0]) == pytest.approx(cost, rel=1e-5), by
@@ -132,7 +132,7 @@ def test_only_known_regions_cost_and_all_images_count_in_the_mean(by):
     assert float(loss.mean(regions, scores)) == pytest.approx(each[0] / 2)
 
 
-@pytest.mark.parametrize("by", ["iou", "energy", "l1"])
+@pytest.mark.parametrize("by", ["iou", "energy", "l1", "magnitude"])
 def test_a_map_costs_least_on_its_region_and_gradients_are_those_of_differences(by):
     regions = np.zeros((1, 3, 3, 1))
     regions[0, 1:, 1:] = 1
@@ -160,6 +160,18 @@ def test_a_silent_map_pulls_with_a_bound(by, size):
     gradient = tf.convert_to_tensor(tape.gradient(value, scores)).numpy()
     assert np.isfinite(float(value)) and np.isfinite(gradient).all()
     assert np.abs(gradient).max() < 11
+
+
+@pytest.mark.parametrize("by", LOSSES)
+def test_images_without_the_attribute_count_for_the_magnitude_alone(by):
+    found, loss = network(by=by)
+    look = guidance.look(found, loss)
+    outputs = found.parts(IMAGES, training=False)
+    regions = np.zeros((4, *look.grid, 1), "float32")
+    regions[:, 0, 0] = 1
+    term = guidance.localisation_term(look, loss, [1])
+    without = Batch(tf.constant(IMAGES), np.zeros_like(LABELS), [], regions)
+    assert (float(term.value(outputs, without)) > 0) == (by == "magnitude")
 
 
 # --- which map ---
