@@ -42,8 +42,10 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def arguments(tiny):
-    settings = ("training.deterministic=true", "training.epochs=4", "training.early_stopping=4")
+def arguments(tiny, stripes):
+    settings = ["training.deterministic=true", "training.epochs=4", "training.early_stopping=4"]
+    settings += ["loss.localisation=0.5", f"loss.regions={stripes}", "loss.directed={top: [1, 2]}"]
+    settings += ["loss.localisation_by=energy", "loss.localisation_map=grad_cam"]  # a gradient of a gradient
     return [tiny, *(part for setting in settings for part in ("--set", setting))]
 
 
