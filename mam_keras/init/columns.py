@@ -55,6 +55,9 @@ def guess(path: Path) -> Columns:
         raise UserError(f"{path}: expected a header and a row for each image. Received: {len(rows)} rows")
     columns = {name: [cells[at].strip() for cells in table] for at, name in enumerate(header) if name}
     found = _image_column(path, columns)
+    read = reader(Path(found.get("directory", path.parent)), found.get("image_template", "{}"))
+    if _is_there(Path(found.get("directory", path.parent)), read, found["image_column"]):
+        raise UserError(f"{path}, line 1: expected a header, names of columns. Received: {some(header)}")
     others = {name: cells for name, cells in columns.items() if name != found["image_column"]}
     split = next((name for name, cells in others.items() if _is_split(cells)), None)
     group = next((name for name, cells in others.items() if name != split and _is_group(name, cells)), None)
@@ -86,7 +89,7 @@ def _image_column(path, columns):
             continue
         texts = texts[:LOOKED_AT]
         for folder in _folders(path, texts):
-            template = "{}" if any((folder / text).is_file() for text in texts) else None
+            template = "{}" if any(_is_there(folder, reader(folder), text) for text in texts) else None
             template = template or next(filter(None, (_template(folder, text) for text in texts[:3])), None)
             if template is None:
                 continue
@@ -114,7 +117,7 @@ def _folders(path, texts):
 def _template(folder, text):
     try:
         return template_for(folder, text)
-    except (ValueError, OSError):  # of texts that are no names
+    except (ValueError, OSError, NotImplementedError):  # of texts that are no names, or lead elsewhere
         return None
 
 

@@ -15,6 +15,8 @@ from mam_keras.errors import UserError
 from mam_keras.init import columns
 
 MEASURED = 2000  # images whose size is read, evenly chosen
+SMALL = 2000  # images; with fewer, a tenth is too little to test on
+SHARES = [0.7, 0.15, 0.15]  # of train, validation and test among so few
 MOST_READ = 50_000  # images whose bytes are compared, which reads all of them
 
 
@@ -50,6 +52,11 @@ class Seen:
         return {self.source.attributes[k]: int(total[k]) for k in order}
 
     @property
+    def drawn(self) -> bool:
+        """Whether splits are drawn by shares."""
+        return _drawn(self.section, self.source)
+
+    @property
     def images(self) -> int:
         return sum(map(len, self.source.splits.values()))
 
@@ -80,12 +87,26 @@ def look(path: str | Path) -> Seen:
         table = columns.guess(path)
         folder = Path(table.settings.get("directory", path.parent))
         section = {"source": "table", "file": str(path), **table.settings}
-    settings = config.check({"name": "seen", "data": section}, str(path)).data
-    source = data.load(settings, training=False)
+    source = _read(section, path)
+    if _drawn(section, source) and sum(map(len, source.splits.values())) < SMALL:
+        section["shares"] = SHARES  # before anything is said of splits
+        source = _read(section, path)
     names = np.concatenate([split.ids for split in source.splits.values()]).tolist()
     chosen = np.unique(np.linspace(0, len(names) - 1, min(MEASURED, len(names))).astype(int))
     sizes, unreadable = _sizes(folder, [names[at] for at in chosen])
     return Seen(section, table, source, sizes, unreadable, *_doubles(source))
+
+
+def _read(section, path):
+    return data.load(config.check({"name": "seen", "data": section}, str(path)).data, training=False)
+
+
+def _drawn(section, source):
+    if section["source"] == "celeba":
+        return False
+    if section["source"] == "table":
+        return "split_column" not in section
+    return not any(name.split("/")[0].casefold().startswith("train") for name in source.splits["train"].ids[:1])
 
 
 def _only(folder, tables):

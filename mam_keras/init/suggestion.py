@@ -10,7 +10,6 @@ from mam_keras.data import some
 from mam_keras.init.seen import Seen, few
 
 RARE = 10  # images; with fewer, some split has one or none
-SMALL = 2000  # images; with fewer, a tenth is too little to test on
 PASSES = 60_000  # images that a first run looks at, again and again: minutes on two cores
 MOST_EPOCHS = 100  # beyond them few images are only learnt by heart
 PER_SECOND = 350  # images of 64x64 pixels that two cores train on, with the network suggested here
@@ -54,10 +53,11 @@ def kept(seen: Seen) -> tuple[list[str], list[str], list[str]]:
     return (chosen, rare, none) if len(chosen) > 1 else (list(counts), [], [])
 
 
-def minutes(seen: Seen) -> float:
-    """How long two cores take for the suggested run, roughly."""
+def minutes(seen: Seen) -> str:
+    """How long two cores take for the suggested run, roughly: "1 minute", "2 minutes"."""
     side, epochs = _side(seen), _epochs(seen)
-    return epochs * _train(seen) / (PER_SECOND * (64 / side) ** 2) / 60
+    number = max(1, round(epochs * _train(seen) / (PER_SECOND * (64 / side) ** 2) / 60))
+    return f"{number} minute{'s' if number > 1 else ''}"
 
 
 def _name(path):
@@ -73,6 +73,7 @@ def _reading(seen):
         "class_column": "exactly one class for each image; without it, an attribute for each column of yes and no",
         "group_column": "nobody is in two splits, and intervals resample these",
         "split_column": "train, validation or test",
+        "shares": "train, validation, test; few images, so more to test on",
     }
     found = [Setting(f"data.{key}", value, reasons.get(key, "")) for key, value in seen.section.items()]
     if seen.table and "class_column" in seen.table.settings and (rest := (*seen.table.labels, *seen.table.classes)):
@@ -86,20 +87,7 @@ def _reading(seen):
         ]
         if left_out:
             found.append(Setting("data.attributes", sorted(chosen), f"left out: {'; '.join(left_out)}"))
-    if _drawn(seen) and seen.images < SMALL:
-        found.append(
-            Setting("data.shares", [0.7, 0.15, 0.15], "train, validation, test; few images, so more to test on")
-        )
     return found
-
-
-def _drawn(seen):
-    """Whether splits are drawn by shares."""
-    if seen.section["source"] == "celeba":
-        return False
-    if seen.table:
-        return "split_column" not in seen.table.settings
-    return not any(name.split("/")[0].casefold().startswith("train") for name in seen.source.splits["train"].ids[:1])
 
 
 def _images(seen):
@@ -118,7 +106,7 @@ def _images(seen):
 
 def _training(seen):
     epochs, train = _epochs(seen), _train(seen)
-    about = f"{epochs} times {train:,} images: about {max(1, round(minutes(seen)))} minutes on two cores"
+    about = f"{epochs} times {train:,} images: about {minutes(seen)} on two cores"
     return [
         Setting("training.epochs", epochs, about),
         Setting("training.batch_size", min(32, max(2, train // 4))),
@@ -135,13 +123,13 @@ def _side(seen):
 
 def _train(seen):
     """About how many training images."""
-    if not _drawn(seen):
+    if not seen.drawn:
         return len(seen.source.splits["train"])
     images = seen.images
     if seen.source.targets.exclusive:
         counts = seen.counts
         images = sum(counts[name] for name in kept(seen)[0])
-    return round(images * (0.7 if seen.images < SMALL else 0.8))
+    return round(images * seen.section.get("shares", (0.8,))[0])
 
 
 def _epochs(seen):

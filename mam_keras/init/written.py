@@ -73,7 +73,7 @@ def lines(seen: Seen) -> Iterator[str]:
 
 def ending(seen: Seen) -> str:
     """How long the first run will be."""
-    return f"about {max(1, round(minutes(seen)))} minutes of training on two cores"
+    return f"about {minutes(seen)} of training on two cores"
 
 
 def _doubles(seen):

@@ -91,6 +91,7 @@ def test_a_table_as_people_publish_it(table):
             "image_template": "images/{}.png",
             "class_column": "label",
             "group_column": "sender_id",
+            "shares": [0.7, 0.15, 0.15],
         }
     settings, source = read_back(path, seen)
     assert settings.name == "wardrobe"
@@ -144,7 +145,7 @@ def test_what_a_column_is(table, header, row, expected):
     assert settings == expected
 
 
-@pytest.mark.parametrize("form", ["{folder}/images/{n}.png", "images/{n}.png", "{n}"])
+@pytest.mark.parametrize("form", ["{folder}/images/{n}.png", "images/{n}.png", "images\\{n}.png", "{n}"])
 def test_images_may_lie_beside_the_tables_folder_or_anywhere(table, form):
     path = table("").parent / "lists/images.csv"
     path.parent.mkdir()
@@ -152,6 +153,14 @@ def test_images_may_lie_beside_the_tables_folder_or_anywhere(table, form):
     settings, source = read_back(path, look(path))
     assert sum(map(len, source.splits.values())) == 40
     assert settings.data.directory == str(path.parents[1] / "images" if "folder" in form else path.parents[1])
+
+
+def test_the_splits_that_are_told_are_those_of_the_configuration(table):
+    path = table(rows("image,label", lambda n: f"images/{n}.png,{'ab'[n % 2]}"))
+    seen = look(path)
+    _, source = read_back(path, seen)
+    told = ", ".join(f"{name} {len(split)}" for name, split in source.splits.items())
+    assert f"40 images, 2 classes; {told}\n" in "\n".join(lines(seen))
 
 
 def test_which_table_is_meant(table):
@@ -202,6 +211,7 @@ def test_it_says_what_it_saw_and_what_to_do_next(table):
         ("image,label\n", "expected a header and a row for each image"),
         (rows("image,label", lambda n: f"nowhere/{n}.png,{n % 2}"), "expected a column that names image files below"),
         (rows("image,text", lambda n: f"images/{n}.png,text {n}"), "expected a column of classes, or columns of yes"),
+        (rows("images/0.png,a", lambda n: f"images/{n}.png,{'ab'[n % 2]}"), "line 1: expected a header, names of colu"),
     ],
 )
 def test_what_cannot_be_guessed_is_told(table, text, said):
