@@ -118,6 +118,7 @@ class Classifier:
         Raises `UserError`, naming the image, for one that is not right.
         """
         one = isinstance(images, (str, os.PathLike)) or (isinstance(images, np.ndarray) and images.ndim != 4)
+        one = one or not isinstance(images, Iterable)  # a picture of another library, which is refused
         given = [images] if one else list(images)
         names = [
             str(image) if isinstance(image, (str, os.PathLike)) else "image" if one else f"image {number}"

@@ -157,3 +157,9 @@ def test_what_cannot_be_explained_is_told_in_one_line(small_run, tmp_path, argum
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith(line.format(root=ROOT))
     assert not (tmp_path / "explained").exists()
+
+
+@pytest.mark.parametrize("images", [None, Image.new("RGB", (8, 8))])
+def test_a_picture_of_another_kind_is_refused_with_what_to_do(classifier, images):
+    with pytest.raises(UserError, match=r"image: expected a file's path, or a NumPy array .* Received: (None|Image)"):
+        classifier.explain(images)
