@@ -54,12 +54,15 @@ def main(arguments=None):
 
         serve(path, target, arguments.host, arguments.port, arguments.expose)
         return
+    from mam_keras.data import some
     from mam_keras.direct import plan
     from mam_keras.direct.run import run
 
     before = plan.opened(path)
     names = None if arguments.attributes is None else names_of(arguments.attributes)
     made = plan.make(before, target, arguments.regions, names, plan.assignments(arguments.set))
+    if others := plan.left_out(before, arguments.regions):
+        print(f"note: {arguments.regions}: left out, for {path} has no such attribute: {some(others)}", flush=True)
     run(made, arguments.overwrite, cluster.read(made.config.distribute.strategy))
 
 

@@ -113,14 +113,20 @@ def chosen(run, regions, attributes=None) -> list[str]:
                 f"--attributes: expected attributes of {run.directory.path}; did you mean {nearest(name, known)!r}? "
                 f"Received: {name!r}"
             )
-    placed = _placed(places.read(regions, run.config.data))
-    placed = [name for name in known if name in placed]
+    found = _placed(places.read(regions, run.config.data))
+    placed = [name for name in known if name in found]
     for name in names or ():
         if name not in placed:
             raise UserError(f"{regions}: attributes: expected a region of {name}. Received: none")
     if not placed:
-        raise UserError(f"{regions}: expected a region of at least one of {some(known)}. Received: none")
+        received = f"of {some(sorted(found))} alone" if found else "none"
+        raise UserError(f"{regions}: expected a region of at least one of {some(known)}. Received: {received}")
     return placed if names is None else [name for name in known if name in names]
+
+
+def left_out(run, regions) -> list[str]:
+    """Names that a file of regions has a region of and the run does not have: perhaps misspelt."""
+    return sorted(_placed(places.read(regions, run.config.data)).difference(run.attributes))
 
 
 def assignments(overrides) -> dict[str, Any]:

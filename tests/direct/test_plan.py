@@ -111,8 +111,9 @@ def test_attributes_that_cannot_be_directed_are_named(make, names, line):
 def test_a_file_without_a_region_of_any_attribute_is_refused(opened, tmp_path):
     path = tmp_path / "regions.yaml"
     path.write_text("attributes: {Young: {rectangles: [[0, 0, 1, 1]]}}")
-    with pytest.raises(UserError, match=r"regions\.yaml: expected a region of at least one of Smiling, "):
+    with pytest.raises(UserError, match=r"regions\.yaml: expected .* of Smiling, .* Received: of Young alone$"):
         plan.make(opened, tmp_path / "after", path)
+    assert plan.left_out(opened, path) == ["Young"]
 
 
 def test_masks_and_single_images_count_as_regions_and_masks_are_found_from_anywhere(opened, tmp_path):
