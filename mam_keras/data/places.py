@@ -131,8 +131,8 @@ def expect_known(path, key, names, known, what):
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f" ({', '.join(sorted(known)) or 'there are none'})"
-            raise UserError(f"{path}: {key}: expected {what}{hint}. Received: {name!r}")
+            hint = f"; did you mean {near[0]!r}?" if near else f" ({', '.join(sorted(known)) or 'there are none'})."
+            raise UserError(f"{path}: {key}: expected {what}{hint} Received: {name!r}")
 
 
 def require_attributes(key, names, attributes):

@@ -175,7 +175,11 @@ def test_presets_hold_what_they_are_named_for_on_drawn_faces():
             "[0.5, 2], [0, 0.5]",
             "attributes.Smiling.polygons.0.2.1: expected less than or equal",
         ),
-        ("presets: [mouth]", "presets: [moth]", "attributes.Smiling.presets: expected presets; did you mean 'mouth'?"),
+        (
+            "presets: [mouth]",
+            "presets: [moth]",
+            "attributes.Smiling.presets: expected presets; did you mean 'mouth'? Received",
+        ),
         ("presets: [mouth]", "preset: [mouth]", "attributes.Smiling.preset: unknown key; did you mean 'presets'?"),
         (
             "around: [eye]",
