@@ -227,7 +227,7 @@ def exported(run, patch):
     written = []
     patch.setattr(exporting, "write", lambda *given: written.append(given) or ("1", []))
     exporting.run(RunDirectory(run), run / "saved_model")
-    ((_, description, _, rule),) = written
+    ((_, description, _, rule, _),) = written
     return [description["attributes"], description["thresholds"], rule and rule.offsets.tolist()]
 
 
@@ -385,7 +385,8 @@ def test_other_data_are_evaluated_anew_and_apart(work, other):
         "the network was trained on none of them",
         "labels of what these data do not have are not known: dim",
         "left out, which the run does not answer: hat",
-        "test images of other data than it was trained with",
+        "32 test images of ",
+        " of other data than it was trained with",
     ):
         assert words in page
     (kept,) = (work / "finished/analysis/other_data").iterdir()
@@ -440,7 +441,7 @@ def test_images_that_it_was_trained_on_are_counted(work):
     ("section", "overrides", "line"),
     [
         ("data: 3", [], "other.yaml: expected a section data. Received: 3"),
-        ("data: {source: tabel}", [], "data.source: expected one of"),
+        ("data: {source: tabel}", [], "other.yaml: data.source: expected one of"),
         ("data: {source: table, file: nowhere.csv}", [], "nowhere.csv: expected a readable file"),
         (
             "data: {source: table, file: other/table.csv, attributes: [hat]}",

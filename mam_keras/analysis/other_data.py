@@ -59,7 +59,7 @@ class OtherData(TrainedRun):
         own = self._own.config.data
         section = own.model_dump(mode="json") if file is None else _section(file)
         section |= {key: getattr(own, key) for key in PREPARED} | {"train_on_validation": False}
-        super().__init__(path, overrides, section)
+        super().__init__(path, overrides, section, file)
         self._where = file or "--set data"
         self.name = Path(file).stem if file else self.config.data.source
 

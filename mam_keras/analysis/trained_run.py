@@ -26,11 +26,12 @@ class TrainedRun:
         overrides: `section.key=value` of `report --set`; only `analysis` and `data` can be changed after training.
         section: plain values that stand in the place of the run's `data`, for images of another source; None for its
             own.
+        file: where `section` was read, which messages then name.
 
     Raises `UserError` where there is no run, or an override is not possible.
     """
 
-    def __init__(self, path, overrides=(), section=None):
+    def __init__(self, path, overrides=(), section=None, file=None):
         self.directory = RunDirectory(path)
         if not self.directory.config.exists():
             raise UserError(f"{path}: expected a run directory (with config.yaml). Received: no such run")
@@ -43,7 +44,7 @@ class TrainedRun:
         own = configuration.load(self.directory.config)
         records.require_whole(self.directory, own)
         own = located(own, self.directory.trained_in, Path.cwd())
-        values, where = own.model_dump(mode="json", by_alias=True), str(self.directory.config)
+        values, where = own.model_dump(mode="json", by_alias=True), str(file or self.directory.config)
         if section is not None:
             values["data"] = section
         self.trained_with, self.config = own, configuration.changed(values, where, list(overrides))

@@ -66,7 +66,12 @@ def test_every_system_says_what_it_is_and_what_its_loss_weighs():
     run = a_run(config=settings(model={"system": "plain"}, loss={"localisation": 0.5}))
     facts = dict(header.facts(run, []))
     assert facts["Network"].startswith("pooled features and a linear unit: features 16 x 16 x 128")
-    assert facts["Loss"] == "class_weights none, label_smoothing 0, localisation 0.5"
+    assert facts["Loss"] == (
+        "class_weights none, label_smoothing 0, localisation 0.5, localisation_by outside, localisation_map own, "
+        "localisation_order second"
+    )
+    undirected = a_run(config=settings(model={"system": "plain"}))
+    assert dict(header.facts(undirected, []))["Loss"] == "class_weights none, label_smoothing 0, localisation 0"
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,8 @@ def test_the_report_of_a_search_is_that_of_its_best_trial(real, monkeypatch, tmp
 
     drawn = []
     monkeypatch.setattr(report.analysis, "compute_missing", lambda run, first=None, **_: ({}, {}))
-    monkeypatch.setattr(report, "page", lambda run, others: drawn.extend([run, *others]) or "page")
+    monkeypatch.setattr(report, "answers", lambda run, others: {})
+    monkeypatch.setattr(report, "page", lambda run, others, *_: drawn.extend([run, *others]) or "page")
     report.run([real.path, real.trial(1)], out=tmp_path)
     found = real.found()
     assert [run.name for run in drawn] == [f"search-trial-{number:02d}" for number in (found["best"], 1)]
