@@ -71,7 +71,7 @@ def compute(run, split):
     unfitted, cuts = _thresholds(run, split, places)
     own = places[:, 0]
     answers = predictions.probabilities[head][:, own, None] >= cuts
-    inside = _inside(predictions, places)
+    inside = members(predictions, places)
     right = answers == predictions.labels[:, own, None]
     arrays = {"count": inside.sum(axis=0), "offset": of_thresholds(cuts.ravel()).reshape(cuts.shape)}
     scorer = Scorer(predictions.labels, predictions.probabilities[head], run.training_rates, predictions.known)
@@ -160,11 +160,16 @@ def _place(name, attributes):
     return attributes.index(name)
 
 
-def _inside(predictions, places):
-    """Which images are in each of `GROUPS`: bool (n, Q, 4)."""
+def members(predictions, places):
+    """Which images are in each of `GROUPS`, of predictions and int (Q, 2), (answered, other): bool (n, Q, 4)."""
     own, other = (predictions.labels[:, column] for column in places.T)
     known = predictions.known[:, places].all(axis=-1)
     return np.stack([own & other, own & ~other, ~own & other, ~own & ~other], axis=-1) & known[..., None]
+
+
+def words(attribute, other):
+    """What each of `GROUPS` is called."""
+    return [f"{own} {attribute}, {its} {other}" for own in ("with", "without") for its in ("with", "without")]
 
 
 def _scores(weights, inside, right):
@@ -196,7 +201,7 @@ def _thresholds(run, split, places):
     own, probabilities = places[:, 0], found.probabilities[found.main_head]
     plain = thresholds(found.labels[:, own], probabilities[:, own], found.known[:, own])
     worst = []
-    for a, inside in zip(own, _inside(found, places).swapaxes(0, 1), strict=True):
+    for a, inside in zip(own, members(found, places).swapaxes(0, 1), strict=True):
         there = inside.any(axis=1)
         groups = inside[there].argmax(axis=1)
         worst.append(worst_group_threshold(found.labels[there, a], groups, probabilities[there, a]))

@@ -52,7 +52,7 @@ def four_groups(runs, split, attribute, other) -> dict | None:
             found[name] = groups.compute(run, split).arrays
         except Unavailable:
             return None
-    words = [f"{own} {attribute}, {its} {other}" for own in ("with", "without") for its in ("with", "without")]
+    words = groups.words(attribute, other)
     count = found["before"]["count"][0].tolist()
     return {
         "groups": [

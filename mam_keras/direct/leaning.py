@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mam_keras import analysis
-from mam_keras.analysis import result
+from mam_keras.analysis import groups, result
 from mam_keras.analysis.correlations import pearson
 from mam_keras.statistics import ratio
 
@@ -86,21 +86,18 @@ def _partners(run, exclusive):
 def four_groups(predictions, k, other, names) -> list[tuple[str, int, float | None]]:
     """The groups of images that two attributes make: in words, how many, and the accuracy of attribute k in it."""
     right = predictions.answers(predictions.main_head)[:, k] == predictions.labels[:, k]
-    known, found = predictions.known[:, k] & predictions.known[:, other], []
-    for own in (True, False):
-        for its in (True, False):
-            there = known & (predictions.labels[:, k] == own) & (predictions.labels[:, other] == its)
-            words = f"{'with' if own else 'without'} {names[k]}, {'with' if its else 'without'} {names[other]}"
-            found.append((words, int(there.sum()), float(right[there].mean()) if there.any() else None))
-    return found
+    inside = groups.members(predictions, np.array([[k, other]]))[:, 0]
+    accuracy = ratio((right[:, None] & inside).sum(axis=0), inside.sum(axis=0))
+    words = groups.words(names[k], names[other])
+    return list(zip(words, inside.sum(axis=0).tolist(), map(_plain, accuracy), strict=True))
 
 
 def _worst(predictions, k, other, names):
     """The accuracy of the worst group, and what it is."""
     if other is None:
         return None, None
-    groups = four_groups(predictions, k, other, names)
-    large = [(accuracy, words) for words, count, accuracy in groups if count >= LEAST]
+    found = four_groups(predictions, k, other, names)
+    large = [(accuracy, words) for words, count, accuracy in found if count >= LEAST]
     return min(large, default=(None, None), key=lambda group: group[0])
 
 
