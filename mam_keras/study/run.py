@@ -5,6 +5,7 @@ from pathlib import Path
 from mam_keras import command_line, data, trained_on
 from mam_keras.errors import RunError, UserError
 from mam_keras.files import write_text
+from mam_keras.fit import guidance
 from mam_keras.study import results, training
 from mam_keras.study.analyses import analyse
 from mam_keras.study.page import page
@@ -37,7 +38,7 @@ def train(study, directory) -> dict[str, str]:
     training.settle(study, directory)
     if all(directory.run(name).finished for name in study.configs):
         return {}
-    _require_validation(study)
+    _require_possible(study)
     runs = {directory.run(name): config for name, config in study.configs.items()}
     trained_on.require_same((run.data, config.data) for run, config in runs.items() if run.finished)
     failed = training.train_missing(study, directory)
@@ -49,13 +50,20 @@ def train(study, directory) -> dict[str, str]:
     return failed
 
 
-def _require_validation(study):
+def _require_possible(study):
+    """Whatever only the data can tell, before the first run is trained."""
     command_line.import_tensorflow()  # drawn faces need it, and it shall not chatter
     seen = []
     for name, config in study.configs.items():
-        if config.data not in seen:
-            seen.append(config.data)
-            if "validation" not in data.load(config.data).splits:
-                raise UserError(
-                    f"run {name}: data: expected a validation split: what is best is chosen on it. Received: none"
-                )
+        source = next((source for section, source in seen if section == config.data), None)
+        if source is None:
+            source = data.load(config.data)
+            seen.append((config.data, source))
+        if "validation" not in source.splits:
+            raise UserError(
+                f"run {name}: data: expected a validation split: what is best is chosen on it. Received: none"
+            )
+        try:
+            guidance.require_known(config, source.attributes)
+        except UserError as error:
+            raise UserError(f"run {name}: {error}") from None

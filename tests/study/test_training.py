@@ -204,6 +204,12 @@ def test_data_without_validation_images_are_refused_before_any_training(study, f
     assert fits == []
 
 
+def test_a_run_that_nobody_tells_where_attributes_are_is_refused_before_any_training(study, fits):
+    with pytest.raises(UserError, match=r"run told: loss.localisation: expected 0, or a file .*loss.regions"):
+        study(runs={"papers": {}, "told": {"loss.localisation": 0.1}})
+    assert fits == []
+
+
 def test_a_run_that_a_killed_studys_process_still_trains_is_waited_for(study, fits, capsys):
     fits.errors = {"few": RunError}
     directory = study()
