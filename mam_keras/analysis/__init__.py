@@ -92,7 +92,7 @@ def compute_missing(run, first=None, photographs=None, names=ANALYSES, split=Non
             result.write(run.folder, kept, wanted, found[name])
             print(f"analysis {position}/{len(names)}: {name}, {time.time() - start:.0f} s", flush=True)
     if first is not None:
-        found["comparison"] = _comparison(first, run, split)
+        found["comparison"] = between("comparison", first, run, split)
     results = {name: one for name, one in found.items() if one and not one.unavailable}
     missing = {name: one.unavailable if one else _lost(run, name, split) for name, one in found.items()}
     return results, {name: reason for name, reason in missing.items() if name not in results}
@@ -130,14 +130,16 @@ def headlines(results) -> dict[str, Estimate]:
     return found
 
 
-def _comparison(first, other, split):
-    """Kept with the first run, a file for every run that it is compared with; the model is not needed."""
+def between(name, first, other, split) -> Result:
+    """An analysis of two runs, "comparison" or "gains"; that it is `unavailable` is an answer, too.
+
+    Kept with the first run, a file for every run that it is compared with; the models are not needed.
+    """
     for run in (first, other):
         if not run.answers.exists():
             return Result({"unavailable": f"{run.directory.path} has no predictions yet"})
-    name = f"comparison-{digest(other.answers)}.{split}"
-    wanted = {"first": key(first, "comparison", split), "other": key(other, "comparison", split)}
-    return _kept(first, name, wanted, "comparison", split, other)
+    wanted = {"first": key(first, name, split), "other": key(other, name, split)}
+    return _kept(first, f"{name}-{digest(other.answers)}.{split}", wanted, name, split, other)
 
 
 def _photographs(run, folder, split, trained):
@@ -168,4 +170,4 @@ def _compute(run, name, split, *others):
         return Result({"unavailable": str(reason)})
 
 
-__all__ = ["ANALYSES", "Result", "Unavailable", "compute_missing", "headlines", "key", "module", "result_of"]
+__all__ = ["ANALYSES", "Result", "Unavailable", "between", "compute_missing", "headlines", "key", "module", "result_of"]

@@ -4,11 +4,17 @@ Picks them out of results by the names of the two attributes. Reads no run, comp
 """
 
 from mam_keras.analysis import regions
-from mam_keras.analysis.groups import VARIANTS
+from mam_keras.analysis.groups import OTHERS, VARIANTS
 from mam_keras.analysis.region_tests import SHOWN
 from mam_keras.statistics import Estimate
 
 ANALYSES = ("groups", "localisation", "region_tests", "toggling")  # whose results are asked
+_OF_GROUPS = {"own_balanced_accuracy": "balanced_accuracy", "worst_group": "worst", "apart": "apart"}
+_FITTED = {  # {name: (array of `groups`, by which offset)}
+    "fitted_balanced_accuracy": ("balanced_accuracy", "balanced_accuracy"),
+    "worst_group_fitted": ("worst", "worst_group"),
+    "apart_fitted": ("apart", "worst_group"),
+}
 
 
 def figures(results, attribute, other) -> dict[str, Estimate]:
@@ -43,8 +49,23 @@ def figures(results, attribute, other) -> dict[str, Estimate]:
     return {name: Estimate.of(numbers) for name, numbers in found.items()}
 
 
+def gains(result, attribute, other) -> dict[str, Estimate]:
+    """Of a result of `gains`: this run's `figures` of the groups less the other run's, in pairs, by the same names.
+
+    worst_group_fitted, apart_fitted, fitted_balanced_accuracy: this run as trained, the other with its offset.
+    """
+    arrays, q = result.arrays, question(result, attribute, other)
+    if q is None:
+        return {}
+    found = {name: arrays[array][q, 0] for name, array in _OF_GROUPS.items()}
+    if len(result.values["variants"]) == len(VARIANTS):
+        found |= {name: arrays[array][q, VARIANTS.index(variant)] for name, (array, variant) in _FITTED.items()}
+    found |= {f"others_{name}": arrays[f"others.{name}"] for name in OTHERS}
+    return {name: Estimate.of(numbers) for name, numbers in found.items()}
+
+
 def question(result, attribute, other):
-    """Which question of `groups` is about a pair; None where none is."""
+    """Which question of `groups`, or of `gains`, is about a pair; None where none is."""
     asked = [(one["attribute"], one["other"]) for one in result.values["questions"]]
     return asked.index((attribute, other)) if (attribute, other) in asked else None
 
@@ -53,15 +74,12 @@ def _groups(result, attribute, other):
     arrays, q = result.arrays, question(result, attribute, other)
     if q is None:
         return {}
-    found = {"own_balanced_accuracy": arrays["balanced_accuracy"][q, 0], "worst_group": arrays["worst"][q, 0]}
-    found["apart"] = arrays["apart"][q, 0]
+    found = {name: arrays[array][q, 0] for name, array in _OF_GROUPS.items()}
     names = ("with_other", "without_other", "other_alone", "neither")
     found |= dict(zip(names, arrays["group"][q, 0], strict=True))
     if len(result.values["variants"]) == len(VARIANTS):
-        found["fitted_balanced_accuracy"] = arrays["balanced_accuracy"][q, VARIANTS.index("balanced_accuracy")]
-        found["worst_group_fitted"] = arrays["worst"][q, VARIANTS.index("worst_group")]
-        found["apart_fitted"] = arrays["apart"][q, VARIANTS.index("worst_group")]
-    return found | {f"others_{name}": arrays[f"others.{name}"] for name in ("accuracy", "balanced_accuracy")}
+        found |= {name: arrays[array][q, VARIANTS.index(variant)] for name, (array, variant) in _FITTED.items()}
+    return found | {f"others_{name}": arrays[f"others.{name}"] for name in OTHERS}
 
 
 def _localisation(result, attribute, other):

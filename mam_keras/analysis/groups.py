@@ -63,44 +63,59 @@ def compute(run, split):
 
     Raises `Unavailable` where no two attributes come together, `UserError` for a name that is no attribute.
     """
-    predictions, attributes = run.predictions(split), list(run.attributes)
-    together = pearson(run.training.labels.astype(float), known=run.training.known)
-    pairs = chosen(run.config, attributes, together)
-    places = np.array([one for pair in pairs for one in (pair, pair[::-1])])
-    head = predictions.main_head
-    unfitted, cuts = _thresholds(run, split, places)
-    own = places[:, 0]
-    answers = predictions.probabilities[head][:, own, None] >= cuts
-    inside = members(predictions, places)
-    right = answers == predictions.labels[:, own, None]
-    arrays = {"count": inside.sum(axis=0), "offset": of_thresholds(cuts.ravel()).reshape(cuts.shape)}
-    scorer = Scorer(predictions.labels, predictions.probabilities[head], run.training_rates, predictions.known)
-    directed = np.isin(np.arange(len(attributes)), [pair[0] for pair in pairs])
-
-    def scores(weights):
-        others = scorer.count(weights)
-        others = {f"others.{name}": defined_mean(np.where(directed, np.nan, others[name])) for name in OTHERS}
-        return _scores(weights, inside, right) | others
-
-    whole = scores(np.ones((len(inside), 1)))
-    blocks = [
-        scores(block) for block in resample_weights(predictions.units, run.config.analysis.resamples, run.config.seed)
-    ]
-    for name, value in whole.items():
-        resampled = np.concatenate([block[name] for block in blocks])
-        arrays[name] = estimates(value[0], resampled, predictions.units)
+    attributes, together = list(run.attributes), _together(run)
+    answers = Answers(run, split, pairs(run))
+    arrays = {"count": answers.inside.sum(axis=0), "offset": answers.offsets}
+    arrays |= scored(answers.scores, answers.units, run.config)
     questions = [
-        {"attribute": attributes[a], "other": attributes[b], "correlation": _defined(together[a, b])} for a, b in places
+        {"attribute": attributes[a], "other": attributes[b], "correlation": _defined(together[a, b])}
+        for a, b in answers.places
     ]
     values = {
         "attributes": attributes,
         "questions": questions,
-        "variants": list(VARIANTS[: cuts.shape[1]]),
-        "unfitted": unfitted,
-        "images": len(inside),
-        "head": head,
+        "variants": answers.variants,
+        "unfitted": answers.unfitted,
+        "images": len(answers.inside),
+        "head": answers.head,
     }
     return Result(values, arrays)
+
+
+class Answers:
+    """What a run's answering head says of pairs, as trained and with offsets: scored under any weights of the images.
+
+    Args:
+        run, split: whose predictions there are.
+        pairs: places (answered, other) of Q questions. `others` are the attributes that no even one begins with.
+    """
+
+    def __init__(self, run, split, pairs):
+        predictions = run.predictions(split)
+        self.places, self.units, self.head = np.array(pairs), predictions.units, predictions.main_head
+        self.unfitted, cuts = _thresholds(run, split, self.places)
+        self.variants, self.offsets = list(VARIANTS[: cuts.shape[1]]), of_thresholds(cuts.ravel()).reshape(cuts.shape)
+        own, probabilities = self.places[:, 0], predictions.probabilities[self.head]
+        self.inside = members(predictions, self.places)
+        self._right = (probabilities[:, own, None] >= cuts) == predictions.labels[:, own, None]
+        self._scorer = Scorer(predictions.labels, probabilities, run.training_rates, predictions.known)
+        self._directed = np.isin(np.arange(len(run.attributes)), own[::2])
+
+    def scores(self, weights):
+        """Weights (n, B) -> {name of an array of `compute`: (B, ...)}."""
+        others = self._scorer.count(weights)
+        others = {f"others.{name}": defined_mean(np.where(self._directed, np.nan, others[name])) for name in OTHERS}
+        return _scores(weights, self.inside, self._right) | others
+
+
+def scored(scores, units, config):
+    """{name: (..., 3)}, with intervals, of a function of weights (n, B) that gives {name: (B, ...)}."""
+    whole = scores(np.ones((len(units), 1)))
+    blocks = [scores(block) for block in resample_weights(units, config.analysis.resamples, config.seed)]
+    return {
+        name: estimates(value[0], np.concatenate([block[name] for block in blocks]), units)
+        for name, value in whole.items()
+    }
 
 
 def headline(result):
@@ -108,6 +123,16 @@ def headline(result):
     pair = ":".join(result.values["questions"][0][which] for which in ("attribute", "other"))
     found = {"worst_group": "worst", "apart": "apart"}
     return {f"{name}:{pair}": Estimate.of(result.arrays[array][0, 0]) for name, array in found.items()}
+
+
+def pairs(run):
+    """Places (answered, other) of the questions about a run: of every pair that is `chosen` both ways."""
+    found = chosen(run.config, list(run.attributes), _together(run))
+    return [one for pair in found for one in (pair, pair[::-1])]
+
+
+def _together(run):
+    return pearson(run.training.labels.astype(float), known=run.training.known)
 
 
 def chosen(config, attributes, together):

@@ -5,9 +5,11 @@ import datetime
 import numpy as np
 
 from mam_keras import records
-from mam_keras.analysis import groups
+from mam_keras.analysis import gains, groups
 from mam_keras.analysis.result import Unavailable
 from mam_keras.direct.looking import covered
+from mam_keras.report import verdicts
+from mam_keras.report.verdicts import Verdict
 from mam_keras.statistics import Estimate, ratio
 
 RUNS = ("before", "directed", "control")
@@ -38,11 +40,12 @@ def accuracies(runs, split, directed) -> dict:
 
 
 def four_groups(runs, split, attribute, other) -> dict | None:
-    """How each run is right about an attribute with and without another one (`analysis.groups`).
+    """How each run is right about an attribute with and without another one (`analysis.groups`, `analysis.gains`).
 
     Returns:
         {"groups": [{"words", "count", run: [value, low, high]}], "worst": {run: [value, low, high]}, "balanced":
-        likewise}; None where there is nothing to compare.
+        likewise, "ahead": {run: [value, low, high]}, the directed run's worst group less that of each other run, in
+        pairs}; None where there is nothing to compare.
     """
     found = {}
     for name, run in runs.items():
@@ -52,6 +55,11 @@ def four_groups(runs, split, attribute, other) -> dict | None:
             found[name] = groups.compute(run, split).arrays
         except Unavailable:
             return None
+    ahead = {
+        name: gains.compute(runs["directed"], split, run).arrays["worst"][0, 0]
+        for name, run in runs.items()
+        if name != "directed"
+    }
     words = groups.words(attribute, other)
     count = found["before"]["count"][0].tolist()
     return {
@@ -62,6 +70,7 @@ def four_groups(runs, split, attribute, other) -> dict | None:
         ],
         "worst": {name: _plain(arrays["worst"][0, 0]) for name, arrays in found.items()},
         "balanced": {name: _plain(arrays["balanced_accuracy"][0, 0]) for name, arrays in found.items()},
+        "ahead": {name: _plain(numbers) for name, numbers in ahead.items()},
     }
 
 
@@ -88,10 +97,10 @@ def judged(attribute, energy, found) -> list[str]:
         f"In the worst of the four groups {text['directed']} of the answers for {attribute} are right; "
         f"{text['before']} before, {text['control']} fine-tuned without the region."
     )
-    low = worst["directed"].low
-    if low is None or low <= worst["before"].value:
+    ahead = {name: verdicts.verdict(Estimate(*numbers)) for name, numbers in found["ahead"].items()}
+    if ahead["before"] is not Verdict.BETTER:
         said.append("These images show no gain there for sure.")
-    elif low <= worst["control"].value:
+    elif ahead["control"] is not Verdict.BETTER:
         said.append("The same fine-tuning without the region does as well there, as far as these images can tell.")
     return said
 

@@ -27,7 +27,8 @@ def opened_directed(path, overrides=(), data=None):
 def beside(run, results, overrides=(), data=None) -> dict[str, ReportedRun | str]:
     """{"before", "control": the run, or why it is not there}; {} of a run that was not directed.
 
-    Each is asked about the same pairs, regions and images as the directed one, and keeps its results itself.
+    Each is asked about the same pairs, regions and images as the directed one, and keeps its results itself. Among
+    them is "gains", what the directed run is ahead by, which is kept with that one.
 
     Args:
         run: `TrainedRun`.
@@ -47,18 +48,22 @@ def beside(run, results, overrides=(), data=None) -> dict[str, ReportedRun | str
     if told.before.exists() and not told.unchanged:
         before = f"{told.before} has another model than the one that was directed, or none"
     else:
-        before = _opened(told.before, alike, data)
-    return {"before": before, "control": _opened(told.control, alike, data)}
+        before = _opened(run, told.before, alike, data)
+    return {"before": before, "control": _opened(run, told.control, alike, data)}
 
 
 def _override(key, value):
     return f"analysis.{key}={json.dumps(value, ensure_ascii=False)}"
 
 
-def _opened(path, overrides, data):
+def _opened(first, path, overrides, data):
     try:
         run = opened(path, overrides, data)
         print(f"beside it: {path}", flush=True)
-        return reported(run, *analysis.compute_missing(run, names=ANALYSES))
+        results, missing = analysis.compute_missing(run, names=ANALYSES)
+        gains = analysis.between("gains", first, run, run.config.analysis.split)
     except UserError as why:
         return str(why)
+    if gains.unavailable:
+        return reported(run, results, missing | {"gains": gains.unavailable})
+    return reported(run, results | {"gains": gains}, missing)

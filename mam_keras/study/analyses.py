@@ -4,21 +4,9 @@ import logging
 from dataclasses import dataclass
 
 from mam_keras import analysis, child
-from mam_keras.analysis import directing
 from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.report.reported_run import ReportedRun, reported
 from mam_keras.statistics import Estimate
-
-TESTED = (  # on test images
-    "accuracy",
-    "masks",
-    "noise",
-    "localisation",
-    "faithfulness",
-    "deletion",
-    "robustness",
-    "cost",
-)
 
 
 @dataclass(frozen=True)
@@ -40,12 +28,12 @@ def analyse(study, directory, names) -> dict[str, Looked]:
     Raises `UserError` as `child.measure` does, as for a finished run that lost its model before it was measured.
     """
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns that each run has a graph of its own
-    asked, found = dict.fromkeys([*TESTED, *(directing.ANALYSES if study.pairs else ())]), {}
+    chosen_by, found = [name for name in child.MEASURED if name in study.asked], {}
     for number, name in enumerate(names, 1):
         print(f"analyses of run {number}/{len(names)}: {name}", flush=True)
         run, other = TrainedRun(directory.run(name).path), study.opposite(name, names)
         compared = None if study.group(name) == study.baseline else TrainedRun(directory.run(other).path)
-        validation = child.measure(run.directory, child.MEASURED)
-        results, missing = analysis.compute_missing(run, compared, names=list(asked), split="test")
+        validation = child.measure(run.directory, chosen_by)
+        results, missing = analysis.compute_missing(run, compared, names=study.asked, split="test")
         found[name] = Looked(reported(run, results, missing), validation)
     return found

@@ -5,7 +5,7 @@ import importlib
 
 from mam_keras.report import figures, header, wording
 from mam_keras.report.page import Front, render
-from mam_keras.study.sections import SECTIONS
+from mam_keras.study.sections import asked_about
 from mam_keras.study.view import View
 
 _JUDGED = ("localisation", "faithfulness", "robustness", "masks")  # what is said of a run in its own report
@@ -22,7 +22,7 @@ def page(study, found, runs) -> str:
     """
     with figures.style():
         view = View(found, {name: run.history for name, run in runs.items()}, said(found, runs))
-        sections = [section(view) for section in SECTIONS]
+        sections = [section(view) for section in asked_about(study.asked)]
     front = Front(
         name=study.name,
         title=f"{study.name}: {wording.count(len(view.runs), 'run')} compared",

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from mam_keras import config as configuration
 from mam_keras import settings
+from mam_keras.analysis import directing
 from mam_keras.config import Config
 from mam_keras.errors import UserError
 from mam_keras.settings import Name, Section, Share, Text
@@ -18,6 +19,17 @@ Changes = dict[Text, Any]  # {section.key: value}, and of a run FROM
 FROM = "from"  # key of a run's changes that is no setting: the run of the study whose weights it starts from
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 MEASURED_ALIKE = ("analysis", "evaluation")  # sections that no run changes for itself
+TESTED = (  # analyses of the test images
+    "accuracy",
+    "masks",
+    "noise",
+    "localisation",
+    "faithfulness",
+    "deletion",
+    "robustness",
+    "cost",
+)
+OF_PAIRS = tuple(name for name in directing.ANALYSES if name not in TESTED)  # where the study names pairs, besides
 
 
 class StudyFile(Section):
@@ -28,6 +40,7 @@ class StudyFile(Section):
     set_: Changes = Field({}, alias="set")  # of every run, on top of the base
     baseline: Name  # the run that the others are compared with
     choose_by: Literal["localisation", "accuracy"] = "localisation"  # on validation
+    analyses: tuple[Literal[*TESTED, *OF_PAIRS], ...] | None = None  # of every run; all that can be when left out
     most_accuracy_lost: Share = 0.01  # of validation accuracy, against the baseline, by the run that is chosen
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = None  # every run once with each of them
     runs: Annotated[dict[Name, Changes], Field(min_length=1)]  # each only what it changes, and which it starts `from`
@@ -36,6 +49,11 @@ class StudyFile(Section):
     def _possible(self):
         if self.baseline not in self.runs:
             raise ValueError(f"baseline: expected one of the runs, {', '.join(self.runs)}. Received: {self.baseline!r}")
+        if self.analyses is not None and not {"accuracy", self.choose_by} <= set(self.analyses):
+            needed = " and ".join(dict.fromkeys(("accuracy", self.choose_by)))
+            raise ValueError(
+                f"analyses: expected {needed} among them, by which runs are chosen. Received: {list(self.analyses)}"
+            )
         if len(set(self.seeds or ())) < len(self.seeds or ()):
             raise ValueError(f"seeds: expected each of them once. Received: {list(self.seeds)}")
         above = []
@@ -92,6 +110,12 @@ class Study:
         """Of attributes that the study is about, one directed and one that it came with; none where it names none."""
         return next(iter(self.configs.values())).analysis.pairs_of_attributes or ()
 
+    @property
+    def asked(self):
+        """The analyses of every run, in the order in which they are computed."""
+        every = [*TESTED, *(OF_PAIRS if self.pairs else ())]
+        return every if self.file.analyses is None else [name for name in every if name in self.file.analyses]
+
     def group(self, run):
         """The group of a run."""
         return next(group for group, runs in self.groups.items() if run in runs)
@@ -117,8 +141,8 @@ def load(path, overrides=()) -> Study:
     A run's settings are the base's, then those of `set`, then the run's own, then `overrides` (`section.key=value`).
 
     Raises `UserError` for a file that cannot be read, for whatever `config.check` refuses, for a baseline that is no
-    run, for two runs of the same settings, for settings of `MEASURED_ALIKE` in a single run, and for a study in which
-    nothing can be chosen on validation images.
+    run, for two runs of the same settings, for settings of `MEASURED_ALIKE` in a single run, for analyses of pairs
+    where none is named, and for a study in which nothing can be chosen on validation images.
     """
     path = Path(path)
     values = settings.check(settings.read(path), str(path), StudyFile)
@@ -142,7 +166,13 @@ def load(path, overrides=()) -> Study:
             alike = (one for one, runs in groups.items() if _but_for_the_seed(configs[runs[0]], config, groups))
             groups.setdefault(next(alike, group), []).append(name)
             configs[name], every[name] = config, changes
-    return Study(values.model_copy(update={"set_": values.set_ | overrides}), configs, every, starts, groups)
+    study = Study(values.model_copy(update={"set_": values.set_ | overrides}), configs, every, starts, groups)
+    if unasked := set(values.analyses or ()).difference(study.asked):
+        raise UserError(
+            f"{path}: analyses: expected {', '.join(sorted(unasked))} where pairs are named "
+            "(analysis.pairs_of_attributes in `set`) alone, which they are about. Received: no pairs"
+        )
+    return study
 
 
 def _seeded(name, changes, seeds):

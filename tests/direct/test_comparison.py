@@ -9,20 +9,28 @@ from mam_keras.direct.leaning import _places
 ENERGY = {"before": 0.2, "directed": 0.6, "control": 0.25}
 
 
-def worst(before, directed, control):
-    return {"worst": {"before": before, "directed": directed, "control": control}}
+def worst(before, directed, control, ahead=([0.3, 0.2, 0.4], [0.2, 0.1, 0.3])):
+    """And what the directed run is ahead by, of the run before and of the control."""
+    runs = {"before": before, "directed": directed, "control": control}
+    return {"worst": runs, "ahead": dict(zip(("before", "control"), ahead, strict=True))}
+
+
+GAINED = [0.5, 0.4, 0.6], [0.8, 0.7, 0.9], [0.75, 0.65, 0.85]
 
 
 @pytest.mark.parametrize(
     "found, last",
     [
-        (worst([0.5, 0.4, 0.6], [0.8, 0.7, 0.9], [0.6, 0.5, 0.65]), "fine-tuned without the region."),
-        (worst([0.5, 0.4, 0.6], [0.55, 0.45, 0.65], [0.5, 0.4, 0.6]), "These images show no gain there for sure."),
+        (worst(*GAINED), "fine-tuned without the region."),  # for in pairs it is plain, though intervals overlap
         (
-            worst([0.5, 0.4, 0.6], [0.8, 0.7, 0.9], [0.75, 0.6, 0.8]),
+            worst([0.5, 0.4, 0.6], [0.55, 0.45, 0.65], [0.5, 0.4, 0.6], ([0.05, -0.01, 0.1], [0.05, 0.01, 0.1])),
+            "These images show no gain there for sure.",
+        ),
+        (
+            worst(*GAINED, ([0.3, 0.2, 0.4], [0.05, -0.01, 0.1])),
             "does as well there, as far as these images can tell.",
         ),
-        (worst([0.5, 0.4, 0.6], [0.8, None, None], [0.6, 0.5, 0.65]), "These images show no gain there for sure."),
+        (worst(*GAINED, ([0.3, None, None], [0.05, None, None])), "These images show no gain there for sure."),
         (worst([None] * 3, [0.8, 0.7, 0.9], [0.6, 0.5, 0.65]), "25 % fine-tuned without it."),
         (None, "25 % fine-tuned without it."),
     ],

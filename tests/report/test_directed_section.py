@@ -61,6 +61,17 @@ def beside(run, tmp_path, before, control):
     return replace(run, directed=told(tmp_path), beside={"before": before, "control": control})
 
 
+def ahead(run, rival, by, fitted=None):
+    """A rival with what the run is ahead of it by in the first question's worst group, as trained and fitted."""
+    shape = {"group": (4, 3), "worst": (3,), "apart": (3,), "accuracy": (3,), "balanced_accuracy": (3,)}
+    asked, variants = (run.results["groups"].values[name] for name in ("questions", "variants"))
+    arrays = {name: np.zeros((len(asked), len(variants), *rest)) for name, rest in shape.items()}
+    arrays["worst"][0, 0], arrays["worst"][0, 2] = by, fitted or by
+    arrays |= {f"others.{name}": np.array([-0.001, -0.003, 0.001]) for name in ("accuracy", "balanced_accuracy")}
+    gains = Result({"questions": asked, "variants": variants}, arrays)
+    return replace(rival, results=rival.results | {"gains": gains})
+
+
 def block(section, name):
     return next(one for one in section.blocks if getattr(one, "name", None) == name)
 
@@ -139,12 +150,44 @@ def test_every_verdict_follows_from_the_intervals(small, tmp_path, ours, before,
     assert said in text
     assert (" as well" in text) == (ours == HIGH and before == LOW)
     assert ("No gain was measured." in text) == (before == MIDDLE)
-    assert section.summary[-1].endswith("(the intervals overlap): +0.00 points.")
+    assert section.summary[-1].endswith("(the intervals overlap).")
     table = row(block(section, "directed-1-groups"), "the worst of the four")
     assert table["this run"].value == ours[0]
     assert table["the run before (before)"].value == before[0]
     assert table["the same fine-tuning without the regions (control)"].value == control[0]
     assert table["the run before (before), offset for the worst group"].value == fitted[0]
+
+
+PLAIN, NONE, LESS = (0.05, 0.01, 0.09), (0.05, -0.01, 0.09), (-0.05, -0.09, -0.01)
+PLAIN_SAID = "+5.0 points (+1.0 to +9.0) here, clearly better"
+
+
+@pytest.mark.parametrize(
+    ("before", "fitted", "control", "said"),
+    [
+        (PLAIN, PLAIN, PLAIN, f"without the regions 80.0 % (70.0 to 88.0): {PLAIN_SAID}; the run before with a fitted"),
+        (PLAIN, PLAIN, PLAIN, "No control does as well."),
+        (PLAIN, PLAIN, NONE, "The same fine-tuning without the regions does as well, as far as these images show."),
+        (PLAIN, NONE, PLAIN, "The run before with a fitted offset does as well, as"),
+        (NONE, NONE, NONE, ": +5.0 points (-1.0 to +9.0) here, not measurably different; the same"),
+        (NONE, NONE, NONE, "No gain was measured."),
+        (LESS, LESS, LESS, "That is worse than before."),
+    ],
+)
+def test_on_the_same_images_every_verdict_follows_from_the_paired_difference(
+    small, tmp_path, before, fitted, control, said
+):
+    """All intervals overlap: of them alone nothing would follow."""
+    run, rival = scored(small, MIDDLE), scored(small, MIDDLE, HIGH)
+    section = drawn(beside(run, tmp_path, ahead(run, rival, before, fitted), ahead(run, rival, control)))
+    text = section.summary[0]
+    assert text.startswith("Smiling beside Eyeglasses, the worst of the four groups: 80.0 % (70.0 to 88.0); the run")
+    assert said in text and "overlap" not in text
+    assert section.summary[-1].endswith(": -0.1 points (-0.3 to +0.1) here, not measurably different.")
+    table = row(block(section, "directed-1-gains"), "the worst of the four")
+    assert table["the run before (before)"].value == before[0]
+    assert table["the run before (before), offset for the worst group"].low == fitted[1]
+    assert table["the same fine-tuning without the regions (control)"].high == control[2]
 
 
 def test_a_logit_that_the_other_attribute_moves_less_is_the_better_one(small, tmp_path):
@@ -230,12 +273,15 @@ def test_the_page_of_a_directed_run_opens_the_others_and_keeps_their_results(thr
     page = reported(after)
     found = markup.check(page)
     assert "Directed: before and after" in [one[2] for one in found.all("h3")]
-    assert found.all("figure", id="figure-directed-maps") and found.all("figure", id="figure-directed-1-groups")
+    for name in ("maps", "1-groups", "1-gains"):
+        assert found.all("figure", id=f"figure-directed-{name}")
     for run in (before, after, after / "control"):
         kept = json.loads((run / "analysis/groups.test.json").read_text())["values"]["questions"]
         assert [(one["attribute"], one["other"]) for one in kept]
         assert (run / "analysis/pair_maps.test.json").exists()
-    assert "(the intervals overlap)" in page and "does as well, as far" not in page  # all three are the same network
+    assert len([*after.glob("analysis/gains-*.test.json")]) == 1  # both others have the same answers
+    assert "+0.0 points (+0.0 to +0.0) here, not measurably different" in page  # all three are the same network
+    assert "does as well, as far" not in page
     shutil.rmtree(before)
     shutil.rmtree(after / "control")
     missing = " ".join(one[2] for one in markup.check(reported(after)).all("p", **{"class": "missing"}))

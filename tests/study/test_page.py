@@ -10,7 +10,8 @@ from mam_keras.report import figures
 from mam_keras.report.blocks import Figure, Missing, Table
 from mam_keras.report.page import Front, render
 from mam_keras.statistics import Estimate
-from mam_keras.study.sections import SECTIONS
+from mam_keras.study.plan import TESTED
+from mam_keras.study.sections import asked_about
 from mam_keras.study.view import View
 from tests.report import markup
 from tests.study import made_up
@@ -27,7 +28,7 @@ def view_of(found, said=SAID):
 
 def section(name, found):
     with figures.style():
-        made = SECTIONS[NAMES.index(name)](view_of(found))
+        made = asked_about(TESTED)[NAMES.index(name)](view_of(found))
     assert made.name == name
     return made
 
@@ -147,6 +148,16 @@ def test_what_directing_did_is_said_of_every_setting_over_the_seeds():
 def test_without_named_pairs_nothing_is_said_of_directing(found):
     (none,) = blocks(section("directing", found), Missing)
     assert none.text == "No pair of attributes is named (analysis.pairs_of_attributes)."
+
+
+def test_a_page_has_the_sections_of_what_its_study_asks_alone(found):
+    def names(*asked):
+        with figures.style():
+            return tuple(make(view_of(found)).name for make in asked_about(asked))
+
+    assert names(*TESTED) == NAMES
+    assert names("accuracy", "cost") == ("choice", "runs", "cost", "training")
+    assert names("accuracy", "groups", "deletion") == ("choice", "runs", "directing", "faithfulness", "training")
 
 
 def test_every_run_is_a_labelled_point_of_accuracy_against_localisation(found):

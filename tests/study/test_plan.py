@@ -75,6 +75,16 @@ def test_the_study_that_comes_with_the_package_is_one():
             {"seeds": [1], "runs": {"papers": {"seed": 2}}},
             r"study\.yaml: runs\.papers: expected no seed of its own where the study has `seeds`\. Received: 2",
         ),
+        ({"analyses": ["beauty"]}, r"study\.yaml: analyses\.0: expected 'accuracy', 'masks', "),
+        (
+            {"analyses": ["accuracy", "cost"]},
+            r"study\.yaml: analyses: expected accuracy and localisation among them, by which runs are chosen",
+        ),
+        ({"analyses": ["cost"], "choose_by": "accuracy"}, r"analyses: expected accuracy among them, by which runs are"),
+        (
+            {"analyses": ["accuracy", "localisation", "toggling", "groups"]},
+            r"study\.yaml: analyses: expected groups, toggling where pairs are named .* Received: no pairs",
+        ),
         ({"choose_by": "beauty"}, r"study\.yaml: choose_by: expected 'localisation' or 'accuracy'"),
         ({"set": {"data.train_on_validation": True}}, r"runs\.papers: data\.train_on_validation: expected false"),
         ({"set": {"distribute.strategy": "multi_worker"}}, r"runs\.papers: distribute\.strategy: expected auto, none"),
@@ -118,6 +128,14 @@ def test_with_seeds_every_run_is_made_once_with_each(write_study, tmp_path):
     kept = tmp_path / "kept.yaml"
     kept.write_text(study.to_yaml())
     assert plan.load(kept) == study
+
+
+def test_a_study_asks_all_analyses_of_its_runs_or_those_that_it_names(write_study, tmp_path):
+    pairs = {"set": {"analysis.pairs_of_attributes": [["Smiling", "Bangs"]]}}
+    assert tuple(plan.load(write_study(tmp_path)).asked) == plan.TESTED
+    assert tuple(plan.load(write_study(tmp_path, **pairs)).asked) == (*plan.TESTED, *plan.OF_PAIRS)
+    named = ["toggling", "localisation", "accuracy"]
+    assert plan.load(write_study(tmp_path, analyses=named, **pairs)).asked == ["accuracy", "localisation", "toggling"]
 
 
 # --- runs that start from others ---

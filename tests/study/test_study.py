@@ -136,6 +136,22 @@ def test_again_it_trains_and_computes_nothing_and_draws_the_same_page(found, fol
     assert (folder / "again/index.html").read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
 
 
+def test_a_study_that_names_its_analyses_asks_and_shows_no_other(found, folder, directory, start, write_study):
+    own = {"set": {"training.epochs": EPOCHS}, "analyses": ["accuracy", "cost"], "choose_by": "accuracy"}
+    whole, kept = folder.joinpath("study.yaml").read_text(), directory.results.read_text()
+    write_study(folder, **own)
+    process = start(folder, "study.yaml", "--set", "model.channels=5", "--out", "named")
+    _, errors = process.communicate(timeout=100)
+    assert (process.returncode, errors) == (0, "")
+    narrow = json.loads(directory.results.read_text())
+    assert list(narrow["measures"]) == ["accuracy", "cost", "directing"]
+    assert set(narrow["runs"][0]["validation"]) < set(found["runs"][0]["validation"])
+    drawn = markup.check((folder / "named/index.html").read_text(encoding="utf-8"))
+    assert [one[2] for one in drawn.all("h2")] == ["Summary", "Choice", "Runs", "Cost", "Training"]
+    folder.joinpath("study.yaml").write_text(whole)
+    directory.results.write_text(kept)
+
+
 def test_a_finished_run_without_its_model_is_named(found, folder, directory, start):
     run = directory.run("top")
     run.model.rename(folder / "kept")

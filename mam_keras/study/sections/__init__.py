@@ -2,13 +2,19 @@
 
 from functools import partial
 
+from mam_keras.analysis import directing as figures
 from mam_keras.study.sections import choice, directing, localisation, measured, runs, training
 
-SECTIONS = (
-    choice.section,
-    runs.section,
-    directing.section,
-    localisation.section,
-    *(partial(measured.section, name) for name in measured.SECTIONS),
-    training.section,
+_SECTIONS = (  # and the analyses that each is about; None of every study
+    (choice.section, None),
+    (runs.section, None),
+    (directing.section, figures.ANALYSES),
+    (localisation.section, ("localisation",)),
+    *((partial(measured.section, name), about) for name, (_, about, *_) in measured.SECTIONS.items()),
+    (training.section, None),
 )
+
+
+def asked_about(analyses):
+    """The sections of a study that asks such analyses of its runs; those of which it asks none are left out."""
+    return [section for section, about in _SECTIONS if about is None or set(about).intersection(analyses)]

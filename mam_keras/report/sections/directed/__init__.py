@@ -15,6 +15,10 @@ _READING = (
     "without the attribute pay for it. Hence the offsets: one number added to the attribute's logit, fitted on "
     "validation, which costs no training."
 )
+_BESIDE = (
+    " How often runs are right is compared in pairs, on the same resampled images; of maps, which each run has on true "
+    "positives of its own, and of logits only whether the intervals overlap is said."
+)
 
 
 def section(run, others):
@@ -29,10 +33,10 @@ def section(run, others):
         blocks += [Missing(f"Not shown, {BESIDE[role]}: {why}.") for role, why in _missing(run)]
         for number, pair in enumerate(pairs(run), 1):
             view = Pair(runs, *pair)
-            blocks += [
-                beside.groups(view, f"directed-{number}-groups"),
-                beside.further(view, f"directed-{number}-runs"),
-            ]
+            blocks.append(beside.groups(view, f"directed-{number}-groups"))
+            if view.gains_of:
+                blocks.append(beside.gains(view, f"directed-{number}-gains"))
+            blocks.append(beside.further(view, f"directed-{number}-runs"))
             summary += sentences.summary(view)
             if run.config.data.is_celeba and pair in quoted.DIRECTED:
                 blocks.append(beside.printed(pair, f"directed-{number}-quoted"))
@@ -40,8 +44,8 @@ def section(run, others):
     if (why := run.results["groups"].values["unfitted"]) is not None:
         blocks.append(Missing(f"No offsets: {why}."))
     blocks += own.by_region(run)
-    title = TITLE if run.directed is None else "Directed: before and after"
-    return Section("directed", title, "", _READING, tuple(blocks), tuple(summary))
+    title, reading = (TITLE, _READING) if run.directed is None else ("Directed: before and after", _READING + _BESIDE)
+    return Section("directed", title, "", reading, tuple(blocks), tuple(summary))
 
 
 def _missing(run):
@@ -51,6 +55,8 @@ def _missing(run):
             yield role, one
         elif "groups" in one.missing:
             yield role, one.missing["groups"]
+        elif "gains" in one.missing:
+            yield f"{role}, in pairs with this one", one.missing["gains"]
 
 
 def _told(told):

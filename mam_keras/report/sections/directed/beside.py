@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mam_keras.analysis import directing
 from mam_keras.analysis.groups import GROUPS
 from mam_keras.analysis.pair_maps import SHOWN as WITH_AND_WITHOUT
 from mam_keras.analysis.region_tests import MOST
@@ -12,6 +13,13 @@ from mam_keras.report.headlines import column
 from mam_keras.report.sections.directed.view import BESIDE, OFFSETS, group_names
 from mam_keras.report.sections.localisation import WHERE, overlay
 from mam_keras.statistics import Estimate
+
+_MEASURES = {  # of `groups`, and of `gains`
+    "worst": "the worst of the four",
+    "apart": "where the two differ",
+    "accuracy": "all four together",
+    "balanced_accuracy": "balanced accuracy",
+}
 
 
 def groups(view, name):
@@ -36,16 +44,27 @@ def groups(view, name):
         )
         for g, group in enumerate(GROUPS)
     ]
-    for key, title in (
-        ("worst", "the worst of the four"),
-        ("apart", "where the two differ"),
-        ("accuracy", "all four together"),
-        ("balanced_accuracy", "balanced accuracy"),
-    ):
+    for key, title in _MEASURES.items():
         images = int(count[1:3].sum() if key == "apart" else count.sum())
         rows.append((title, images, *(Estimate.of(found.arrays[key][q, v]) for found, q, v in variants)))
     caption = f"How {view.attribute} is answered with and without {view.other}: accuracy, with 95 % intervals."
     note = "Images of which one of the two is not known are in no group. A group of few images has a wide interval."
+    return Table(name, caption, tuple(columns), tuple(rows), note)
+
+
+def gains(view, name):
+    """A row for each measure of the groups, a column for each run and offset: what this run is ahead by."""
+    columns, found = [Column("this run less, in points")], []
+    for role, result in view.gains_of.items():
+        question = directing.question(result, view.attribute, view.other)
+        for v, variant in enumerate(result.values["variants"] if role == "before" else result.values["variants"][:1]):
+            offset = f", {OFFSETS[variant]}" if v else ""
+            columns.append(Column(f"{view.named(role)}{offset}", "percent", 2))
+            found.append([(result.arrays[key][question, v]) for key in _MEASURES])
+    rows = [(title, *(Estimate.of(one[place]) for one in found)) for place, title in enumerate(_MEASURES.values())]
+    caption = f"How much more often this run is right about {view.attribute} beside {view.other}, on the same images."
+    note = "Paired: every resample draws the same images for both runs. One whose interval leaves out 0 is more than "
+    note += "the choice of images."
     return Table(name, caption, tuple(columns), tuple(rows), note)
 
 

@@ -19,25 +19,33 @@ def summary(view):
         ("toggled_other", None, f"{view.other} put alone into the picture moves the logit of {view.attribute}"),
         ("others_accuracy", None, "All other attributes, accuracy"),
     ):
-        ours, before, control = (view.figures.get(role, {}).get(measure) for role in ("this run", *BESIDE))
-        rivals = {BESIDE["control"]: control, _FITTED: view.figures.get("before", {}).get(fitted)}
+        ours = view.figures["this run"].get(measure)
+        rivals = {BESIDE["before"]: ("before", measure), BESIDE["control"]: ("control", measure)}
+        rivals[_FITTED] = ("before", fitted)
         if ours is not None and ours.value is not None:
-            yield f"{what}: {_compared(measure, ours, before, rivals)}"
+            yield f"{what}: {_compared(view, measure, ours, rivals)}"
 
 
-def _compared(measure, ours, before, rivals):
-    """The numbers, and what follows from whether their intervals overlap."""
-    text = _number(measure, ours)
-    if before is None or before.value is None:
-        return f"{text}."
-    shown = {BESIDE["before"]: before} | {name: one for name, one in rivals.items() if one and one.value is not None}
-    sides = {name: _sides(measure, ours, one) for name, one in shown.items()}
-    for name, one in shown.items():
-        text += f"; {name} {_number(measure, one)} ({verdicts.apart(*sides[name], 'better here', 'worse here')})"
-    gains = {name: unpaired(*both) for name, both in sides.items()}
-    gain = gains.pop(BESIDE["before"])
+def _compared(view, measure, ours, rivals):
+    """The numbers, and what follows: from the difference on the same images, or from whether intervals overlap."""
+    text, gains = _number(measure, ours), {}
+    for name, (role, its) in rivals.items():
+        one, paired = (found.get(role, {}).get(its) for found in (view.figures, view.gains))
+        if one is None or one.value is None:
+            continue
+        text += f"; {name} {_number(measure, one)}"
+        if paired is not None:
+            gains[name] = paired
+            text += f": {wording.points(paired)} here, {verdicts.word(paired)}"
+        else:
+            sides = _sides(measure, ours, one)
+            gains[name] = unpaired(*sides)
+            text += f" ({verdicts.apart(*sides, 'better here', 'worse here')})"
+    if BESIDE["before"] not in gains:
+        return f"{_number(measure, ours)}."
     if measure == "others_accuracy":
-        return f"{text}: {wording.points(Estimate(gain.value, None, None), 2)}."
+        return f"{text}."
+    gain = gains.pop(BESIDE["before"])
     if (judged := verdict(gain)) is not Verdict.BETTER:
         return f"{text}. {'That is worse than before' if judged is Verdict.WORSE else 'No gain was measured'}."
     as_well = [name for name, one in gains.items() if verdict(one) is not Verdict.BETTER]

@@ -23,11 +23,15 @@ class Pair:
     Attributes:
         runs: {"this run", "before", "control": the run}, of those that there are.
         figures: {of these: {MEASURE: Estimate}} of `directing.figures`.
+        gains_of: {of the others: the result of `gains`}, where the two have answered the same images.
+        gains: {of the others: {MEASURE: Estimate}} of `directing.gains`, what this run is ahead of each by.
     """
 
     def __init__(self, runs, attribute, other):
         self.runs, self.attribute, self.other = runs, attribute, other
         self.figures = {role: directing.figures(one.results, attribute, other) for role, one in runs.items()}
+        self.gains_of = {role: one.results["gains"] for role, one in runs.items() if "gains" in one.results}
+        self.gains = {role: directing.gains(one, attribute, other) for role, one in self.gains_of.items()}
 
     def named(self, role):
         return role if role == "this run" else f"{BESIDE[role]} ({self.runs[role].name})"
