@@ -157,7 +157,7 @@ def _of_masks(run, split):
     if len(masks["mean"]) > 2:
         found["attributes"] = attribute_correlations(masks["mean"])
     else:
-        few = "with fewer than three attributes nothing is left to correlate once their mean is taken off"
+        few = "of fewer than three nothing is left to correlate once their mean is taken off"
     ranked = {f"{name}.nearest": nearest(matrix) for name, matrix in found.items()}
     ordered = {f"{name}.order": leaf_order(matrix) for name, matrix in found.items()}
     return None, few, found | ranked | ordered

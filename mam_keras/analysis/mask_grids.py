@@ -74,7 +74,7 @@ def compute(run, split):
         both = choose(labels[:, pair].all(axis=1), answers[:, pair].all(axis=1), PAIR_IMAGES)
         looks += [(k, *one, True) for one in both for k in pair]
     if not looks:
-        raise Unavailable("no attribute has a positive image in the split")
+        raise Unavailable("the split has no positive image")
     attribute, chosen, correct, of_pair = map(np.array, zip(*looks, strict=True))
     shown, image = np.unique(rows[chosen], return_inverse=True)
     pictures = np.asarray(images.images[shown])

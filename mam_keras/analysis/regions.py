@@ -46,7 +46,7 @@ def region_sets(run, split):
         raise Unavailable(f"the data have no {split} split")
     if not sets:
         raise Unavailable(
-            "nothing says where the attributes are in these images: give a file of places (analysis.regions) or a "
+            "no regions are known in these images: give a file of places (analysis.regions) or a "
             "folder of part masks (analysis.parts)"
         )
     return sets

@@ -21,8 +21,8 @@ def contribution_map(network):
     own = network.contributions
     return Map(
         "contributions",
-        "What each position of the features adds to the attribute's logit, of either sign: an exact part of the "
-        "answer. A feature sees more of the image than its own place.",
+        "What each position of the features adds to the logit, of either sign: an exact part of the answer. A feature "
+        "sees more of the image than its own place.",
         True,
         lambda images: own.scores(own.features(images)),
         lambda images, features, k: ops.sum(own.of_channels(features, k), axis=-1),

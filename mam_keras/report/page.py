@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import jinja2
 from markupsafe import Markup
 
+from mam_keras import analysis
 from mam_keras.report import blocks, figures, header, tables, wording
 from mam_keras.report.network_drawing import network
 from mam_keras.report.opening import opening
@@ -65,12 +66,11 @@ class Front:
 def answers(run, others) -> dict[str, list[blocks.Section]]:
     """{question: the sections that answer it} about `run`, a `ReportedRun`, compared with `others`."""
     with figures.style():
-        return {
-            question: [
-                _section(importlib.import_module(f"mam_keras.report.sections.{name}"), run, others) for name in names
-            ]
-            for question, names in QUESTIONS.items()
-        }
+        found = {}
+        for question, names in QUESTIONS.items():
+            modules = (importlib.import_module(f"mam_keras.report.sections.{name}") for name in names)
+            found[question] = [_section(one, run, others) for one in modules if _is_asked(one, run)]
+        return found
 
 
 def page(run, others, questions=None, archive="") -> str:
@@ -132,6 +132,13 @@ def render(front, questions, first=None) -> str:
         script=script,
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
     )
+
+
+def _is_asked(module, run):
+    """Whether a section's question makes sense: of classes nobody asks how one is answered beside another."""
+    if run.targets is None or not run.targets.exclusive:
+        return True
+    return not any("independent" in analysis.module(name).NEEDS for name in module.NEEDS)
 
 
 def _section(module, run, others):

@@ -159,7 +159,8 @@ def _errors(run, name):
     if "mistakes" not in run.results:
         return
     result = run.results["mistakes"]
-    for error, pixels in zip(result.values["shown"], result.arrays["images"], strict=True):
+    pictures = result.arrays.get("images", ())  # none where nothing is wrong
+    for error, pixels in zip(result.values["shown"], pictures, strict=True):
         if name in (error["attribute"], error.get("true")):
             answer = error["attribute"] if "true" in error else "no" if error["label"] else "yes"
             said = f"answered {answer}"

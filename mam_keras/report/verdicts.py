@@ -57,6 +57,12 @@ def word(difference: Estimate, more: str = "better", less: str = "worse") -> str
     return words.get(verdict(difference), "not measurably different")
 
 
+def course(change: Estimate) -> str:
+    """What something does along the way, by what it is at the end less what it was at the beginning."""
+    words = {Verdict.BETTER: "rises", Verdict.WORSE: "falls", Verdict.UNKNOWN: "is not known to change"}
+    return words.get(verdict(change), "does not measurably change")
+
+
 def apart(first: Estimate, second: Estimate, more: str = "more", less: str = "less") -> str:
     """Of two estimates that were not paired: "clearly more", or that their intervals overlap."""
     difference = unpaired(first, second)

@@ -31,6 +31,11 @@ def target(exclusive: bool) -> str:
     return "class" if exclusive else "attribute"
 
 
+def targets(exclusive: bool) -> str:
+    """What they are called together."""
+    return "classes" if exclusive else "attributes"
+
+
 def head(name: str, exclusive: bool = False) -> str:
     """How a sentence calls a head."""
     return predictions.title(name, exclusive)

@@ -22,7 +22,7 @@ def page(study, found, runs) -> str:
     """
     with figures.style():
         view = View(found, {name: run.history for name, run in runs.items()}, said(found, runs))
-        sections = [section(view) for section in asked_about(study.asked)]
+        sections = [section(view) for section in asked_about(study.asked, view.exclusive)]
     front = Front(
         name=study.name,
         title=f"{study.name}: {wording.count(len(view.runs), 'run')} compared",

@@ -15,6 +15,8 @@ class View:
 
     Attributes:
         found: of `results.collect`.
+        exclusive: whether the targets exclude each other.
+        noun, several: what one of them is called, and all together.
         runs, done: its runs, in the order of the study's file, and those that are finished.
         groups: those of which a run is finished; runs of one group differ by their seed alone.
         baseline, chosen, unaided: of them, see `results.collect`; None where nothing was chosen.
@@ -25,6 +27,8 @@ class View:
     """
 
     def __init__(self, found, histories, said):
+        self.exclusive = found["accuracy"] == "top1"
+        self.noun, self.several = wording.target(self.exclusive), wording.targets(self.exclusive)
         self.found, self.runs, self.histories, self.said = found, found["runs"], histories, said
         self.done = [one for one in self.runs if one["failed"] is None]
         self.groups = [one for one in found["groups"] if one["seeds"]]

@@ -219,8 +219,8 @@ def attach(config, targets, model):
 _NOTES = {
     False: "The map that the attention branch makes of an image, one for all classes: what the features that answer "
     "are weighted by.",
-    True: "The map that the attention branch makes for each attribute, positive part: what the features that answer "
-    "for it are weighted by.",
+    True: "The map that the attention branch makes for each answer, positive part: what the features that give it are "
+    "weighted by.",
 }
 _NOTE = (
     " It is trained as a picture of the branch's own class scores. It says where features count more, not what they "

@@ -63,7 +63,7 @@ class Settings(Pooled):
         found = [self._drawn_heads(image_size)] if self.attribute_heads else []
         if self.multi_label_head:
             does = "mean, linear to K" if self.staged else f"mean, linear {self.channels or 'C'} to K"
-            words = "one head for all attributes, without masks"
+            words = "one head for all K, without masks"
             found.append(Branch("multi-label head", does, "K probabilities", words))
         if self.reconstructor:
             words = "a reconstruction of the image from the features"
@@ -71,17 +71,17 @@ class Settings(Pooled):
         return tuple(found)
 
     def _drawn_heads(self, image_size):
-        weights, words = ("no masks",), "K attribute heads without masks"
+        weights, words = ("no masks",), "K heads without masks"
         if self.masks != "none":
             side, own = self.feature_size(image_size), self.masks == "per_feature"
             shape = self.shape(image_size) if own else f"{side} x {side} x 1"
             weights = "mask M in [0, 1]", shape, "1 + M" if self.mask_offset else "M"
             title = "a mask of its own" if own else "one map for all channels"
-            words = f"K attribute heads, each of which multiplies the features with {title}, {shape}"
+            words = f"K heads, each of which multiplies the features with {title}, {shape}"
         does = self.pooling, f"linear {self.channels or 'C'} to 1"
         if self.staged:
             does = "last stage, mean", "linear to 1"
-        return Weighing("attribute heads, K times", True, weights, does, "one probability", words)
+        return Weighing("heads, K times", True, weights, does, "one probability", words)
 
     def require_possible(self, image_size, loss):
         super().require_possible(image_size, loss)

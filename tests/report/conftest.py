@@ -58,8 +58,8 @@ def hostile_run(tmp_path_factory, train_small):
 
 
 @pytest.fixture(scope="session")
-def classes_run(tmp_path_factory, train_small):
-    """A run of plain features on folders of three classes, each of which has a bright band of its own."""
+def bands(tmp_path_factory):
+    """Section `data` of folders of three classes, each of which has a bright band of its own."""
     folder, random = tmp_path_factory.mktemp("folders"), np.random.default_rng(0)
     for split, count in (("train", 48), ("validation", 18), ("test", 24)):
         for number in range(count):
@@ -68,8 +68,13 @@ def classes_run(tmp_path_factory, train_small):
             place = folder / split / name
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(place / f"{number}.png")
-    data = {"source": "folders", "directory": str(folder), "image_size": 32}
-    return train_small(data=data, model={"system": "plain"})
+    return {"source": "folders", "directory": str(folder), "image_size": 32}
+
+
+@pytest.fixture(scope="session")
+def classes_run(bands, train_small):
+    """A run of plain features on these classes."""
+    return train_small(data=bands, model={"system": "plain"})
 
 
 @pytest.fixture(scope="session")

@@ -48,16 +48,49 @@ def summary(**arguments):
 
 
 def test_what_changes_with_depth_is_said_with_its_numbers():
-    (first, *_) = summary(concentration={"grad_cam.low": 0.2}, ratio={"grad_cam.low": 0.9, "grad_cam.features": 0.7})
-    assert first == (
+    _, told, *_ = summary(concentration={"grad_cam.low": 0.2})
+    assert told == (
         "From low to features Grad-CAM's concentration goes from 0.20 (0.19 to 0.21) to 0.50 (0.49 to 0.51), clearly "
-        "higher; its energy in the region goes from 0.90 (0.89 to 0.91) to 0.70 (0.69 to 0.71), clearly lower."
+        "higher."
     )
-    (same, *_) = summary(sets=())
+    same, *_ = summary(sets=())
     assert same == (
         "From low to features Grad-CAM's concentration goes from 0.50 (0.49 to 0.51) to 0.50 (0.49 to 0.51), not "
         "measurably different."
     )
+
+
+@pytest.mark.parametrize(
+    "ratios, course, at",
+    [
+        ((0.9, 2.0, 3.0), "rises", "more at every stage than at the one before"),
+        ((0.9, 4.0, 3.0), "rises", "most at middle"),
+        ((3.0, 2.0, 0.9), "falls", "less at every stage than at the one before"),
+        ((3.0, 4.0, 0.9), "falls", "most at middle"),
+        ((2.0, 3.0, 2.0), "does not measurably change", "most at middle"),
+        ((2.0, 2.0, 2.0), "does not measurably change", "most at low"),
+    ],
+)
+def test_whether_the_heat_in_the_region_rises_with_depth_follows_from_its_shares(ratios, course, at):
+    stages = {f"grad_cam.{name}": ratio for name, ratio in zip(STAGES, ratios, strict=True)}
+    told, *_ = summary(ratio=stages | {"untrained": 0.5, "blob": 3.5})
+    first, middle, last = (f"{ratio:.2f}" for ratio in ratios)
+    assert told.startswith(
+        f"The share of Grad-CAM's heat in the region {course} with depth: from low to features it is {first} "
+        f"({ratios[0] - 0.01:.2f} to {ratios[0] + 0.01:.2f}), {middle} and {last} "
+        f"({ratios[2] - 0.01:.2f} to {ratios[2] + 0.01:.2f}) times that of chance, {at}. At the last stage it is "
+    )
+    assert told.endswith("clearly better than random weights and random heat; clearly worse than centre blob.")
+
+
+def test_where_no_region_was_met_nothing_is_said_of_it():
+    run = made_up(sets=("parts", "boxes"))
+    run.results["depth"].arrays["parts.ratio.mean"][:] = np.nan
+    section = depth.section(run, ())
+    assert "Regions are known by regions marked for all images." in section.reading
+    run.results["depth"].arrays["boxes.ratio.mean"][:] = np.nan
+    section = depth.section(run, ())
+    assert "Regions" not in section.reading and "region" not in " ".join(section.summary)
 
 
 def test_the_best_stage_and_the_controls_that_win_are_named():

@@ -49,7 +49,7 @@ def drawn(monkeypatch):
                 result_of(run, name, "test")
             except analysis.Unavailable:
                 assert run.network.masks is None
-        page = SimpleNamespace(config=run.config, results=results)
+        page = SimpleNamespace(config=run.config, results=results, targets=run.targets)
         with figures.style():
             there = [module for module in SECTIONS if set(module.NEEDS) <= set(results)]
             return {module: module.section(page, []) for module in there}, results

@@ -65,6 +65,11 @@ def test_without_known_places_the_middle_of_the_picture_is_the_rival():
     assert needs.endswith("by what it costs, clearly worse than the middle.")
 
 
+def test_where_no_answer_is_wrong_there_is_no_error_to_show():
+    flawless = Result({"exclusive": False, "head": "attributes", "wrong": 0, "answers": 4, "shown": []}, {})
+    assert not any(target.errors for target in of([(0.3, 0.2, 0.35)], mistakes=flawless).targets)
+
+
 def test_what_was_not_measured_is_not_spoken_of():
     assert {one.title for one in of([(0.3, 0.2, 0.35)]).findings} == {"How good is it?", "Which answers are weak?"}
     assert "of other data than it was trained with" in of([(0.3, 0.2, 0.35)], other_data="elsewhere").lead

@@ -235,6 +235,26 @@ def test_the_page_of_exclusive_classes(classes_run, reported):
     assert "Traceback" not in text
 
 
+@pytest.mark.parametrize("model", [{}, {"masks": "common", "perception": "stage"}])
+def test_a_page_of_masks_of_classes_speaks_of_classes_alone(bands, train_small, reported, model):
+    """Masks, correlations, curves and depth are there, and nothing speaks of attributes or of whoever has them."""
+    page = reported(train_small(data=bands, model=model, training={"epochs": 8}))
+    found = markup.check(page)
+    drawn = {attributes["id"] for _, attributes, _ in found.elements if "id" in attributes}
+    assert {"figure-transformation-curves", "figure-depth-pictures", "figure-masks-statistics"} <= drawn
+    assert {"figure-masks-mean", "figure-correlations-attributes"} <= drawn or model.get("masks") == "common"
+    settings = "".join(element[2] for element in found.all("pre"))
+    text = found.all("body")[0][2].replace(settings, "") + " ".join(
+        str(attributes.get(name, ""))
+        for _, attributes, _ in found.elements
+        for name in ("alt", "aria-label", "title", "placeholder", "content")
+    )
+    for script in found.all("script"):
+        text = text.replace(script[2], "")
+    assert "class" in text
+    assert not re.findall(r"[^.>]*\b(?:attributes?|faces?|people|persons?)\b[^.<]*", text, re.IGNORECASE)
+
+
 def test_the_page_says_how_many_labels_are_unknown(unknown_run, reported):
     found = markup.check(reported(unknown_run))
     facts = {dt[2]: dd[2] for dt, dd in zip(found.all("dt"), found.all("dd"), strict=True)}

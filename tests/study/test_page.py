@@ -75,7 +75,7 @@ def test_a_chosen_run_that_was_told_where_attributes_are_stands_beside_the_best_
     papers, small, costly, _ = made_up.typical()["runs"]
     told = made_up.study(papers, small | {"aided": True}, costly)
     text = section("choice", told).summary[1]
-    assert text.startswith("small_field was told in training where the attributes are: that its maps lie there")
+    assert text.startswith("small_field was told in training where maps should lie: that they lie there")
     assert text.endswith("Of those that were not told, papers has the highest localisation (1 is chance), 1.10.")
     told = made_up.study(papers, small | {"aided": True}, costly, most=0.1)
     assert [one["group"] for one in view_of(told).shown] == ["papers", "costly"]
@@ -90,7 +90,7 @@ def test_nothing_chosen_is_said_and_the_rest_of_the_page_is_about_the_baseline()
     assert section("choice", alone).summary[0].startswith("Nothing was chosen: no run that could be has localisation")
     texts = [block.text for name in NAMES for block in blocks(section(name, alone), Missing)]
     assert "No run has masks." in texts
-    assert "No run has maps on images of which the attributes' regions are known." in texts
+    assert "No run has maps on images of which regions are known." in texts
 
 
 def test_runs_say_what_they_change_what_it_costs_and_which_failed(found):
@@ -188,6 +188,15 @@ def test_headlines_are_rows_of_a_table_of_their_section(found):
     assert rows(table)[1]["identity, sigma 0.2"] == Estimate(*made_up.around(0.64))
     (table,) = blocks(section("faithfulness", found), Table)
     assert rows(table)[0]["map over random"].value == 0.9  # a measure that no page has a title for
+
+
+def test_a_study_of_classes_speaks_of_no_attributes():
+    several = made_up.seeded()
+    with figures.style():
+        made = [one(view_of(several, {})) for one in asked_about(TESTED, exclusive=True)]
+    assert [one.name for one in made] == [name for name in NAMES if name != "directing"]
+    drawn = markup.check(render(Front("f", "f", "Lead.", [], "name: f", "runs", "command"), {"": made}))
+    assert not re.findall(r"(?i)[^.]*\b(?:attribute|face|people|person)s?\b[^.]*", drawn.all("main")[0][2])
 
 
 def test_several_seeds_have_a_table_of_their_own_with_intervals_over_the_seeds():

@@ -117,7 +117,7 @@ def _means(result):
     values, arrays, exclusive = result.values, result.arrays, result.values["exclusive"]
     heads, (right, *others) = values["heads"], compared(result.values["exclusive"])
     titles = [wording.head(head, exclusive) for head in heads]
-    columns = [Column(f"mean over {wording.target(exclusive)}{'es' if exclusive else 's'}")]
+    columns = [Column(f"mean over {wording.targets(exclusive)}")]
     columns += [Column(title, "percent") for title in titles]
     rows = []
     for metric in (right, "gain", *others, "majority_top1" if exclusive else "majority_accuracy"):
@@ -127,7 +127,7 @@ def _means(result):
             key = f"difference.{metric}.mean"
             row.append(Estimate.of(arrays[key]) if key in arrays else None)
         rows.append(tuple(row))
-    note = f"{'Classes' if exclusive else 'Attributes'} for which a metric is undefined are left out of its mean."
+    note = f"{wording.begun(wording.targets(exclusive))} for which a metric is undefined are left out of its mean."
     if len(heads) > 1:
         columns.append(Column("difference, in points", "percent", 2))
         note += f" Differences are paired: {titles[0]} minus {titles[1]} on the same resampled images."

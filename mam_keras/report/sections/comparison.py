@@ -68,7 +68,7 @@ def _summary(run, compared):
 def _means(run, compared, titles):
     exclusive = compared[0].results["comparison"].values["exclusive"]
     right, *_ = measured = metrics(exclusive)
-    noun = "classes" if exclusive else "attributes"
+    noun = wording.targets(exclusive)
     columns = [Column("run"), Column("made of"), Column("answers of"), Column("shared images", "integer")]
     columns += [Column(f"shared {noun}", "integer"), Column(TITLES[right], "percent"), Column("first run's", "percent")]
     columns += [Column(f"difference in {TITLES[metric]}, in points", "percent", 2) for metric in measured]

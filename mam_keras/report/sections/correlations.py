@@ -1,4 +1,4 @@
-"""Which channels and which attributes go together, by masks, by logits and by labels."""
+"""Which channels and which targets go together, by masks, by logits and by labels."""
 
 import numpy as np
 
@@ -14,23 +14,25 @@ _PAIRS = 20  # rows of the table of logits against labels
 def section(run, others):
     """From the analysis `correlations`; `others` are not shown."""
     found = run.results["correlations"]
+    exclusive = run.targets.exclusive
     reading = (
         "1 means that two always rise together, -1 that one falls as the other rises, 0 neither. Neighbours in a "
-        "matrix are alike: rows are ordered by clustering. Masks know no sign: a channel that speaks for black hair "
-        "and against blond is used by both, so masks go together where logits are opposed."
+        "matrix are alike: rows are ordered by clustering. Masks know no sign: a channel that speaks for one and "
+        "against another is used by both, so masks go together where logits are opposed."
     )
-    blocks = (*_channels(found), *_attributes(run, found), *_logits(found))
+    blocks = (*_channels(found, exclusive), *_targets(run, found), *_logits(found))
     answers = "1904.13078, figure 4, tables 1 and 2"
-    return Section("correlations", TITLE, answers, reading, blocks, _summary(found))
+    return Section("correlations", TITLE, answers, reading, blocks, _summary(found, exclusive))
 
 
-def _summary(found):
+def _summary(found, exclusive):
     names, arrays = found.values["attributes"], found.arrays
     sentences = []
     if "attributes" in arrays and (arrays["attributes.nearest"][:, 0] >= 0).any():
         first, second, value = _closest(arrays["attributes"])
         sentences.append(
-            f"By their masks, {names[first]} and {names[second]} are the most alike of all attributes ({value:.2f})."
+            f"By their masks, {names[first]} and {names[second]} are the most alike of all "
+            f"{wording.targets(exclusive)} ({value:.2f})."
         )
     pairs = _pairs(found) if "labels" in arrays else ()
     if pairs:
@@ -43,7 +45,7 @@ def _summary(found):
     return tuple(sentences)
 
 
-def _channels(found):
+def _channels(found, exclusive):
     reason = found.values["without_channels"]
     if reason:
         return (Missing(f"Correlations of masks: {reason}."),)
@@ -59,7 +61,7 @@ def _channels(found):
             matrix,
             order,
             [str(channel) for channel in range(len(matrix))],
-            "Correlation of the channels' mask values over attributes, positions and images.",
+            f"Correlation of the channels' mask values over {wording.targets(exclusive)}, positions and images.",
         ),
         Table(
             "correlations-nearest-channels",
@@ -72,15 +74,14 @@ def _channels(found):
     )
 
 
-def _attributes(run, found):
+def _targets(run, found):
     reason, names = found.values["without_attributes"], found.values["attributes"]
+    noun, several = (which(run.targets.exclusive) for which in (wording.target, wording.targets))
     if reason:
         # Said once where it is the same for both
-        return (
-            () if reason == found.values["without_channels"] else (Missing(f"Correlations of attributes: {reason}."),)
-        )
+        return () if reason == found.values["without_channels"] else (Missing(f"Correlations of {several}: {reason}."),)
     matrix, order, nearest = (found.arrays[name] for name in ("attributes", "attributes.order", "attributes.nearest"))
-    columns = [Column("attribute"), *(Column(f"{place}.") for place in range(1, 6))]
+    columns = [Column(noun), *(Column(f"{place}.") for place in range(1, 6))]
     rows = [
         [name, *(f"{names[other]} ({matrix[k, other]:.2f})" if other >= 0 else None for other in nearest[k])]
         for k, name in enumerate(names)
@@ -95,11 +96,11 @@ def _attributes(run, found):
             matrix,
             order,
             names,
-            "Correlation of the attributes' mean masks over channels, each channel's mean over attributes taken off.",
+            f"Correlation of the {several}' mean masks over channels, each channel's mean over {several} taken off.",
         ),
         Table(
             "correlations-nearest-attributes",
-            "Each attribute's five most highly correlated attributes by masks, with the correlation.",
+            f"Each {noun}'s five most highly correlated {several} by masks, with the correlation.",
             tuple(columns),
             tuple(map(tuple, rows)),
             "Quoted: 1904.13078, table 2, which gives three attributes." if len(columns) > 6 else "",

@@ -50,7 +50,8 @@ class _View:
         self.values, self.arrays, self.noun = found.values, found.arrays, noun
         self.reported = np.flatnonzero(~np.isnan(found.arrays["concentration"][:, 0, 0]))
         self.stages = [stage["name"] for stage in found.values["stages"]]
-        self._where = next(iter(found.values["sets"]), None)
+        known = (name for name in found.values["sets"] if not np.isnan(self.arrays[f"{name}.ratio.mean"][0, 0]))
+        self._where = next(known, None)
         self.measures = [name for name in _MEASURES if name in MEASURES or self._where]
 
     @property
@@ -78,18 +79,19 @@ def _reading(view):
         f"the same everywhere, 1 where it is in one block. Deletion and insertion as under faithfulness, in {STEPS} "
         f"steps and on fewer images ({MOST} instead of {OF_DELETION}): low is better for deletion, high for insertion."
     )
-    return text + (f" The region of an attribute is known by {view.where}." if view.where else "")
+    return text + (f" Regions are known by {view.where}." if view.where else "")
 
 
 def _summary(view):
     first, last = f"grad_cam.{view.stages[0]}", f"grad_cam.{view.stages[-1]}"
-    changes = []
-    for measure, what in (("concentration", "concentration"), ("ratio", "energy in the region")):
-        if measure in view.measures:
-            before, after, gain = view.mean(measure, first), view.mean(measure, last), view.gain(measure, first)
-            judged = verdicts.word(gain, "higher", "lower")
-            changes.append(f"{what} goes from {_number(before)} to {_number(after)}, {judged}")
-    yield f"From {view.stages[0]} to {view.stages[-1]} Grad-CAM's {'; its '.join(changes)}."
+    if view.where:
+        yield from _in_the_region(view)
+    before, after = (view.mean("concentration", name) for name in (first, last))
+    judged = verdicts.word(view.gain("concentration", first), "higher", "lower")
+    yield (
+        f"From {view.stages[0]} to {view.stages[-1]} Grad-CAM's concentration goes from {_number(before)} to "
+        f"{_number(after)}, {judged}."
+    )
     for measure, better in (("deletion", min), ("insertion", max)):
         best = better(view.stages, key=lambda name: view.mean(measure, f"grad_cam.{name}").value)
         gains = {title: view.gain(measure, name) for name, title in _CONTROLS.items()}
@@ -100,6 +102,27 @@ def _summary(view):
             f"By {measure} the best stage's Grad-CAM is that of {best} ({highest}, random heat {chance}); the last "
             f"stage has {own}, {verdicts.against(gains)}."
         )
+
+
+def _in_the_region(view):
+    """Whether more of the heat is in the region the higher the stage, and whether that is more than a control has."""
+    first = f"grad_cam.{view.stages[0]}"
+    numbers = [view.mean("ratio", f"grad_cam.{name}") for name in view.stages]
+    change, rivals = view.gain("ratio", first), {title: view.gain("ratio", name) for name, title in _CONTROLS.items()}
+    between = (f"{one.value:.2f}" for one in numbers[1:-1])
+    told = verdicts.listed([_number(numbers[0]), *between, _number(numbers[-1])], most=len(numbers))
+    yield (
+        f"The share of Grad-CAM's heat in the region {verdicts.course(change)} with depth: from {view.stages[0]} to "
+        f"{view.stages[-1]} it is {told} times that of chance, {_steps(view.stages, [one.value for one in numbers])}. "
+        f"At the last stage it is {verdicts.against(rivals)}."
+    )
+
+
+def _steps(stages, values):
+    changes = np.diff(values)
+    if (changes > 0).all() or (changes < 0).all():
+        return f"{'more' if changes[0] > 0 else 'less'} at every stage than at the one before"
+    return f"most at {stages[int(np.argmax(values))]}"
 
 
 def _number(estimate):

@@ -1,4 +1,4 @@
-"""Whether an attribute's map falls where the attribute is, beside simple controls on the same images."""
+"""Whether a target's map falls where the target is, beside simple controls on the same images."""
 
 import numpy as np
 
@@ -15,13 +15,13 @@ NAMES = {"untrained": "random weights", "blob": "centre blob", "uniform": "chanc
 WHERE = {
     "exact": "drawn regions",
     "parts": "part masks",
-    "boxes": "boxes around the mean landmarks",
+    "boxes": "regions marked for all images",
 }
 _WHAT = {
     "exact": "the pixels that change when the attribute alone is put into the picture or taken out of it",
     "parts": "the pixels of the parts that the attribute shows on, as people marked them; pixels outside the marked "
     "square count for nothing",
-    "boxes": "boxes around where eyes, nose and mouth are on average: rough, and the same on every image",
+    "boxes": "boxes and other shapes of a file: rough, and the same on every image that the file does not name",
 }
 _SHOWN = 48  # attributes that get a picture
 _GLOW, _EDGE = np.array([255, 140, 0]), np.array([90, 220, 255])  # the map, the region's outline
@@ -30,14 +30,16 @@ _GLOW, _EDGE = np.array([255, 140, 0]), np.array([90, 220, 255])  # the map, the
 def section(run, others):
     """From the analysis `localisation` of the run and of those it is compared with."""
     found = run.results["localisation"]
-    views = [View(found, name) for name in found.values["sets"]]
-    blocks = [notes(found.values["maps"]), Paragraph(_method(found.values))]
+    exclusive = run.targets.exclusive
+    noun = wording.target(exclusive)
+    views = [View(found, name, exclusive) for name in found.values["sets"]]
+    blocks = [notes(found.values["maps"]), Paragraph(_method(found.values, noun))]
     for view in views:
         blocks += _blocks(view)
     blocks += [_compared(view, run, others) for view in views if len(view.reported) and others]
     blocks += [_pictures(view) for view in views if len(view.reported)][:1]
     summary = [sentence for view in views if len(view.reported) for sentence in _summary(view)]
-    return Section("localisation", TITLE, "", _reading(run, found), tuple(blocks), tuple(summary))
+    return Section("localisation", TITLE, "", _reading(run, found, noun), tuple(blocks), tuple(summary))
 
 
 def notes(maps):
@@ -55,13 +57,16 @@ class View:
     """The result for one set of regions, by names.
 
     Attributes:
-        reported: indices of the attributes with enough true positives.
+        exclusive: whether the targets exclude each other.
+        noun: what one of them is called.
+        reported: indices of the targets with enough true positives.
         methods: M of them, the network's own map first.
         maps: their titles and notes.
         own: the name of the own map.
     """
 
-    def __init__(self, found, name):
+    def __init__(self, found, name, exclusive=False):
+        self.exclusive, self.noun = exclusive, wording.target(exclusive)
         self.name, self.values, self._arrays = name, found.values[name], found.arrays
         self.attributes, self.methods = found.values["attributes"], found.values["methods"]
         self.maps, self.own = found.values["maps"], self.methods[0]
@@ -82,22 +87,22 @@ class View:
         return Estimate.of(numbers[self.methods.index(method) - 1])
 
 
-def _reading(run, found):
+def _reading(run, found, noun):
     (height, width), seen, size = found.values["grid"], found.values["seen"], run.config.data.image_size
     sees = "can see all of the image" if seen is None else f"sees a square of {seen} pixels of an image of {size}"
     return (
-        "A map counts as far as it is positive. Energy ratio: the share of the map that lies in the attribute's "
+        f"A map counts as far as it is positive. Energy ratio: the share of the map that lies in the {noun}'s "
         "region, over the region's share of the image; 1 is chance. Pointing game: how often the block of pixels under "
         f"the map's highest position meets the region. A position is one of {height} x {width}, and a feature {sees}: "
         "what a map answers to need not lie under it."
     )
 
 
-def _method(values):
+def _method(values, noun):
     own, *rest = (one["title"] for one in values["maps"].values())
     text = (
-        f"On the first {MOST} true positives of each attribute (it is there, and the network finds it); attributes "
-        f"with fewer than {LEAST} are not reported. All methods are measured on the same images, in blocks of pixels, "
+        f"On the first {MOST} true positives of each {noun} (it is there, and the network finds it); of fewer than "
+        f"{LEAST} nothing is reported. All methods are measured on the same images, in blocks of pixels, "
         f"one per position of the network's own map ({own})"
     )
     text += f"; beside it: {', '.join(rest)}" if rest else ""
@@ -109,7 +114,7 @@ def _method(values):
 
 def _blocks(view):
     if not len(view.reported):
-        yield Missing(f"No attribute has {LEAST} true positives with a region among the {WHERE[view.name]}.")
+        yield Missing(f"No {view.noun} has {LEAST} true positives with a region among the {WHERE[view.name]}.")
         return
     yield _dots(view)
     yield _means(view)
@@ -120,8 +125,8 @@ def _summary(view):
     ratio, pointing = view.mean("ratio", view.own), view.mean("pointing", view.own)
     yield (
         f"By {WHERE[view.name]}, maps ({view.title(view.own)}) put {_times(ratio)} as much of themselves where the "
-        f"attribute is as chance would, and their highest point meets it in {wording.percent(pointing, 0)} of the "
-        f"images ({wording.count(len(view.reported), 'attribute')})."
+        f"{view.noun} is as chance would, and their highest point meets it in {wording.percent(pointing, 0)} of the "
+        f"images ({wording.count(len(view.reported), view.noun)})."
     )
     for measure, by in (("ratio", "energy"), ("pointing", "pointing")):
         gains = {}
@@ -135,7 +140,7 @@ def _summary(view):
     if len(small) < len(view.reported) and small:
         small_ratio, small_pointing = (Estimate.of(view[f"small.{name}.mean"][0]) for name in ("ratio", "pointing"))
         yield (
-            f"For the {wording.count(len(small), 'attribute')} whose region is under {100 * SMALL:.0f} % of the image: "
+            f"For the {wording.count(len(small), view.noun)} whose region is under {100 * SMALL:.0f} % of the image: "
             f"{_times(small_ratio)} and {wording.percent(small_pointing, 0)}."
         )
     if small:
@@ -190,8 +195,8 @@ def _dots(view):
         figures.svg(canvas, name),
         f"By {WHERE[view.name]}: {_WHAT[view.name]}. The own map with its 95 % interval, and other maps and "
         "controls on the same images.",
-        f"{len(order)} attributes; the map's energy ratio goes from {ratio[0]:.2f} ({view.attributes[order[0]]}) to "
-        f"{ratio[-1]:.2f} ({view.attributes[order[-1]]}).",
+        f"{wording.count(len(order), view.noun)}; the map's energy ratio goes from {ratio[0]:.2f} "
+        f"({view.attributes[order[0]]}) to {ratio[-1]:.2f} ({view.attributes[order[-1]]}).",
     )
 
 
@@ -216,15 +221,13 @@ def _means(view):
         "Differences are paired: the same images in every resample. Of the highest block: which share of its pixels is "
         "in the region. One training run is one seed."
     )
-    caption = (
-        f"By {WHERE[view.name]}: means over {wording.count(len(view.reported), 'attribute')}, with 95 % intervals."
-    )
+    caption = f"By {WHERE[view.name]}: means over {wording.count(len(view.reported), view.noun)}, with 95 % intervals."
     return Table(f"localisation-{view.name}-means", caption, columns, tuple(rows), note)
 
 
 def _table(view):
     controls = [view.title(method) for method in view.methods[1:]]
-    columns = [Column("attribute"), Column("images", "integer"), Column("region", "percent")]
+    columns = [Column(view.noun), Column("images", "integer"), Column("region", "percent")]
     columns += [Column("energy ratio", "number", 2), *(Column(name, "number", 2) for name in controls[:-1])]
     columns += [
         Column("pointing game", "percent", 0),
@@ -236,19 +239,20 @@ def _table(view):
         row += [Estimate.of(view["ratio"][k, 0]), *map(float, view["ratio"][k, 1:-1, 0])]
         row += [Estimate.of(view["pointing"][k, 0]), *map(float, view["pointing"][k, 1:, 0])]
         rows.append(tuple(row))
-    caption = f"By {WHERE[view.name]}: every attribute."
+    caption = f"By {WHERE[view.name]}: every {view.noun}."
     note = "Region: its mean share of the image. Chance has the energy ratio 1."
     return Table(f"localisation-{view.name}", caption, tuple(columns), tuple(rows), note)
 
 
 def _compared(view, run, others):
     """Every run's own maps on its own true positives."""
+    several = wording.targets(view.exclusive)
     rows, missing = [_of_run(run, view, run.results["localisation"])], []
     for other in others:
         found = other.results.get("localisation")
         if found is None or view.name not in found.values["sets"]:
             missing.append(f"{other.name} ({other.missing.get('localisation', f'no {WHERE[view.name]}')})")
-        elif len((its := View(found, view.name)).reported):
+        elif len((its := View(found, view.name, view.exclusive)).reported):
             rows.append(_of_run(other, its, found))
     columns = (
         Column("run"),
@@ -258,13 +262,13 @@ def _compared(view, run, others):
         Column("positions"),
         Column("pixels seen", "integer"),
         Column("share of positions pooled", "percent", 0),
-        Column("attributes", "integer"),
+        Column(several, "integer"),
         Column("energy ratio", "number", 2),
         Column("pointing game", "percent"),
         Column("Grad-CAM: energy ratio", "number", 2),
     )
     note = (
-        "Each run on its own true positives, means over its own attributes, in blocks of its own map: larger ones are "
+        f"Each run on its own true positives, means over its own {several}, in blocks of its own map: larger ones are "
         "easier to point at. Masks: `common` is one mask for all channels, what CAM, Grad-CAM and attention branch "
         "networks have."
     )
@@ -308,7 +312,7 @@ def _pictures(view):
         f"From left to right {', '.join(titles)}, each" if len(titles) > 1 else f"{wording.begun(titles[0])} is drawn"
     )
     caption = (
-        "Each attribute's first true positive in the order of the split, in grey, a map over it in orange, and the "
+        f"Each {view.noun}'s first true positive in the order of the split, in grey, a map over it in orange, and the "
         f"edge of the region in blue ({WHERE[view.name]}). {which} relative to its highest value."
     )
     return Gallery("localisation-pictures", caption, (("", tuple(cells)),), 100 * len(titles))

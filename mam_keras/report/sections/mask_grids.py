@@ -1,9 +1,9 @@
-"""Where each attribute's most important channels look: their masks laid over images of the split."""
+"""Where each target's most important channels look: their masks laid over images of the split."""
 
 import numpy as np
 from PIL import Image
 
-from mam_keras.report import figures
+from mam_keras.report import figures, wording
 from mam_keras.report.blocks import Cell, Column, Gallery, Missing, Paragraph, Section, Table
 
 NEEDS = ("mask_grids",)
@@ -14,6 +14,11 @@ _FIRST = {  # `mask_grids`: which channels are shown
     "important": "most important channels",
     "open": "most open channels (what follows the masks is no sum over channels, so none has an importance)",
     "common": "mask",
+}
+_REASONS = {  # why a pair is compared
+    "papers": "the papers' pair",
+    "only": "the only pair",
+    "correlation": "whose mean masks correlate most",
 }
 _GREYS, _STRENGTHS = 12, 8  # levels of a picture, so few that they all fit a palette
 
@@ -33,8 +38,8 @@ def section(run, others):
             "shows nothing: it adds its mask times its feature times its weight, which is nothing where its feature is "
             "silent, and it is one of many."
         )
-    which = _FIRST[found.values["first"]]
-    blocks = [*_pair(found, which), _all(names, arrays, which)]
+    which, exclusive = _FIRST[found.values["first"]], run.targets.exclusive
+    blocks = [*_pair(found, which, exclusive), _all(names, arrays, which, wording.target(exclusive))]
     summary = _summary(found)
     answers = "1904.13078, figure 3; 1905.02719, figure 4"
     return Section("mask-grids", TITLE, answers, reading, tuple(blocks), summary)
@@ -54,24 +59,21 @@ def _summary(found):
     )
 
 
-def _pair(found, which):
-    """What the two attributes that are compared look at, and which channels they share."""
+def _pair(found, which, exclusive):
+    """What the two targets that are compared look at, and which channels they share."""
     if found.values["pair"] is None:
-        return (
-            Missing(
-                "There is no pair of attributes to compare, neither the papers' Smiling and Mouth_Slightly_Open nor "
-                "one whose masks correlate."
-            ),
-        )
+        why = "neither the papers' Smiling and Mouth_Slightly_Open nor two whose masks correlate"
+        if exclusive:
+            why = "no two have masks that correlate"
+        return (Missing(f"There is no pair of {wording.targets(exclusive)} to compare: {why}."),)
     arrays = found.arrays
     first, second = (found.values["attributes"][k] for k in found.values["pair"])
     rows = []
     for look in np.flatnonzero(arrays["of_pair"]):
         name = found.values["attributes"][arrays["attribute"][look]]
         rows.append((f"{name}, {arrays['ids'][arrays['image'][look]]}", _cells(arrays, name, look)))
-    reasons = {"papers": "the papers' pair", "only": "the only pair", "correlation": "whose mean masks correlate most"}
     caption = (
-        f"{first} and {second}, {reasons[found.values['pair_by']]}: the {which} of each on the first images that show "
+        f"{first} and {second}, {_REASONS[found.values['pair_by']]}: the {which} of each on the first images that show "
         "both and were answered so."
     )
     blocks = [Gallery("mask-grids-pair", caption, tuple(rows), 96)] if rows else []
@@ -105,19 +107,20 @@ def _shared(found, first, second):
         Column(f"rank in {second}", "integer"),
         Column(f"share in {second}", "percent"),
     )
-    caption = f"Channels among the {used} most important of {first} or {second}: which they share."
+    reason = _REASONS[found.values["pair_by"]]
+    caption = f"Channels among the {used} most important of {first} or {second}, {reason}: which they share."
     note = "Rank and share by importance, the mean absolute contribution to the logit."
     return Table("mask-grids-shared", caption, columns, tuple(rows), note)
 
 
-def _all(names, arrays, which):
+def _all(names, arrays, which, noun):
     cells = {name: [] for name in names}
     for look in np.flatnonzero(~arrays["of_pair"]):
         name = names[arrays["attribute"][look]]
         cells[name] += _cells(arrays, name, look)
     without = [name for name in names if not cells[name]]
     caption = (
-        f"Every attribute's {which} on its first true positives in the order of the split; where there are too few, on "
+        f"Every {noun}'s {which} on its first true positives in the order of the split; where there are too few, on "
         "the first positives that the network missed."
     )
     if without:

@@ -1,10 +1,10 @@
-"""What the masks look like: how open each channel's mask is for each attribute, and what each channel adds."""
+"""What the masks look like: how open each channel's mask is for each target, and what each channel adds."""
 
 import math
 
 import numpy as np
 
-from mam_keras.report import figures
+from mam_keras.report import figures, wording
 from mam_keras.report.blocks import Cell, Column, Figure, Gallery, Missing, Paragraph, Section, Table
 
 NEEDS = ("masks",)
@@ -17,16 +17,16 @@ _CELL_WIDTH = 104
 def section(run, others):
     """From the analysis `masks`; `others` are not shown."""
     found = run.results["masks"]
-    names, arrays = found.values["attributes"], found.arrays
+    names, arrays, noun = found.values["attributes"], found.arrays, wording.target(run.targets.exclusive)
     common, important = arrays["mean"].shape[1] == 1, "importance" in arrays
     reading = (
         "A mask says how far a channel of the features is let through at a position: 0 shut, 1 open. Channels are "
         f"numbered from 0 to {found.values['channels'] - 1}, as in the model's arrays."
     )
-    blocks = [_statistics(found, names, arrays)]
+    blocks = [_statistics(found, names, arrays, noun)]
     if important:
-        reading += " A channel's importance is its mean absolute contribution to the attribute's logit."
-        blocks.append(_importance(names, arrays["importance"]))
+        reading += f" A channel's importance is its mean absolute contribution to the {noun}'s logit."
+        blocks.append(_importance(names, arrays["importance"], noun))
     else:
         blocks.append(
             Missing(
@@ -35,9 +35,9 @@ def section(run, others):
             )
         )
     if common:
-        blocks.insert(0, Paragraph("All channels of this network share one mask per attribute."))
+        blocks.insert(0, Paragraph(f"All channels of this network share one mask per {noun}."))
     else:
-        blocks[:0] = [_scale(arrays["mean"].max()), _grids(names, arrays["mean"])]
+        blocks[:0] = [_scale(arrays["mean"].max(), run.targets.exclusive), _grids(names, arrays["mean"], noun)]
     return Section("masks", TITLE, "1904.13078, figure 1", reading, tuple(blocks), _summary(found))
 
 
@@ -57,17 +57,20 @@ def _summary(found):
     return tuple(sentences)
 
 
-def _scale(highest):
+def _scale(highest, exclusive):
     """The colours of the grids, which all have the same scale."""
     canvas, axes = figures.canvas(3.4, 0.55)
     axes.imshow(np.linspace(0, 1, 256)[None], cmap=figures.AMOUNT, extent=(0, highest, 0, 1), aspect="auto")
     axes.set_yticks([])
     axes.set_xlabel("mean mask value")
-    caption = f"The colours of the grids below, the same for all attributes: up to {highest:.2g}, the highest mean."
+    caption = (
+        f"The colours of the grids below, the same for all {wording.targets(exclusive)}: up to {highest:.2g}, the "
+        "highest mean."
+    )
     return Figure("masks-scale", figures.svg(canvas, "masks-scale"), caption, f"From 0, pale, to {highest:.2g}, deep.")
 
 
-def _grids(names, means):
+def _grids(names, means, noun):
     columns = _columns(means.shape[1])
     cells = []
     for name, mean in zip(names, means, strict=True):
@@ -75,7 +78,7 @@ def _grids(names, means):
         alternative = f"{name}: {len(mean)} cells, the deepest channel {top} with {mean[top]:.2g}."
         cells.append(Cell(figures.png(_grid(mean / max(means.max(), 1e-9), columns)), name, alternative))
     caption = (
-        "Mean mask of each channel over positions and images, one grid per attribute, one cell per channel: number 0 "
+        f"Mean mask of each channel over positions and images, one grid per {noun}, one cell per channel: number 0 "
         f"at the top left, then row by row, {columns} in a row."
     )
     return Gallery("masks-mean", caption, (("", tuple(cells)),), _CELL_WIDTH)
@@ -96,9 +99,9 @@ def _grid(values, columns):
     return cells.reshape(rows, columns, side, side, 4).swapaxes(1, 2).reshape(rows * side, columns * side, 4)
 
 
-def _statistics(found, names, arrays):
+def _statistics(found, names, arrays, noun):
     columns = [
-        Column("attribute"),
+        Column(noun),
         Column("mean", "number", 4),
         Column("spread", "number", 4),
         Column("sparsity", "number", 2),
@@ -125,7 +128,7 @@ def _statistics(found, names, arrays):
         rows.append((name, _number(np.mean(arrays["mean"][k])), *(_number(arrays[column][k]) for column in kept)))
         if "importance" in arrays:
             rows[k] += (int(arrays["half"][k]), _most_important(arrays["importance"][k]))
-    caption = f"Mask values of each attribute on {found.values['images']:,} images."
+    caption = f"Mask values of each {noun} on {found.values['images']:,} images."
     return Table("masks-statistics", caption, tuple(columns), tuple(rows), note)
 
 
@@ -135,7 +138,7 @@ def _most_important(importance):
     return ", ".join(f"{channel} ({100 * shares[channel]:.0f} %)" for channel in top)
 
 
-def _importance(names, importance):
+def _importance(names, importance, noun):
     shares = importance / np.maximum(importance.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     canvas, axes = figures.canvas(7.2, min(8, 1.2 + 0.13 * len(names)))
     limits = (0, float(shares.max()) or 1)
@@ -145,7 +148,7 @@ def _importance(names, importance):
     return Figure(
         "masks-importance",
         figures.svg(canvas, "masks-importance"),
-        "Importance of each channel for each attribute, as a share of the attribute's whole.",
+        f"Importance of each channel for each {noun}, as a share of the {noun}'s whole.",
         f"{len(names)} rows, {shares.shape[1]} columns; the largest share is channel {channel}'s of {names[k]}, "
         f"{100 * shares[k, channel]:.0f} %.",
     )

@@ -15,6 +15,10 @@ _SECTIONS = (  # and the analyses that each is about; None of every study
 )
 
 
-def asked_about(analyses):
-    """The sections of a study that asks such analyses of its runs; those of which it asks none are left out."""
-    return [section for section, about in _SECTIONS if about is None or set(about).intersection(analyses)]
+def asked_about(analyses, exclusive=False):
+    """The sections of a study that asks such analyses of its runs; those of which it asks none are left out.
+
+    Of classes, which are `exclusive`, nobody asks how one is answered beside another either.
+    """
+    found = [section for section, about in _SECTIONS if about is None or set(about).intersection(analyses)]
+    return [section for section in found if not exclusive or section is not directing.section]

@@ -13,8 +13,8 @@ def section(view):
         f"Everything here is measured on the validation images. Chosen is the run with the highest {_title(view)} "
         f"among those whose {column(found['accuracy']).title} is at most {100 * found['most_accuracy_lost']:.1f} "
         "points under the baseline's; what it is worth is said in the other sections, on test images, on which nothing "
-        "was chosen. Localisation: the share of a map that lies in the attribute's region, over the region's share of "
-        "the image; mean over the attributes with a small region. Under noise: the mean over the sigmas."
+        f"was chosen. Localisation: the share of a map that lies in the {view.noun}'s region, over the region's share "
+        f"of the image; mean over the {view.several} with a small region. Under noise: the mean over the sigmas."
     )
     blocks = [] if view.chosen else [Missing(_why_none(view))]
     measures = dict.fromkeys(measure for one in view.done for measure in one["validation"])
@@ -33,8 +33,8 @@ def _title(view):
 
 def _why_none(view):
     return (
-        f"Nothing was chosen: no run that could be has {_title(view)} on the validation images. Where nothing says "
-        "where the attributes are, choose_by: accuracy chooses all the same."
+        f"Nothing was chosen: no run that could be has {_title(view)} on the validation images. Where no regions "
+        "are known, choose_by: accuracy chooses all the same."
     )
 
 
@@ -59,14 +59,14 @@ def _summary(view):
     own, other = (one["validation"].get("localised", [None])[0] for one in (view.chosen, view.baseline))
     if by == "localisation" and None not in (own, other) and own != other:
         yield (
-            f"These are means over {own:g} attributes of {view.found['chosen']} and {other:g} of "
+            f"These are means over {own:g} {view.several} of {view.found['chosen']} and {other:g} of "
             f"{view.found['baseline']}: each run localises what it finds."
         )
 
 
 def _aid(view):
     text = (
-        f"{view.found['chosen']} was told in training where the attributes are: that its maps lie there is what it was "
+        f"{view.found['chosen']} was told in training where maps should lie: that they lie there is what it was "
         "trained for, and no evidence that others would."
     )
     if view.unaided is None:

@@ -1,4 +1,4 @@
-"""Whether the maps of every run fall where the attributes are, and what that costs."""
+"""Whether the maps of every run fall where the targets are, and what that costs."""
 
 from mam_keras.report import figures
 from mam_keras.report.blocks import Figure, Missing, Section
@@ -11,14 +11,14 @@ _LETTER, _LINE = 0.062, 0.13  # of its labels, in inches
 
 def section(view):
     reading = (
-        "Whether an attribute's map lies where the attribute is: the share of the map's energy in its region over the "
+        f"Whether the map of each {view.noun} lies where that is: the share of the map's energy in its region over the "
         "region's share of the image; 1 is chance. Each run is measured on its own true positives; its controls on the "
         "same images, Grad-CAM, random weights and a blob in the middle, are in the sentences of the summary and in "
         "the run's own report."
     )
     parts = [("test", measure) for measure in view.measures("localisation")]
     if not parts:
-        blocks = [Missing("No run has maps on images of which the attributes' regions are known.")]
+        blocks = [Missing("No run has maps on images of which regions are known.")]
     else:
         blocks = [*_against_accuracy(view), *view.tables("localisation", "on the test images", parts)]
     return Section("localisation", TITLE, "", reading, tuple(blocks), tuple(view.sentences("localisation")))

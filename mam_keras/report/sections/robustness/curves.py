@@ -37,8 +37,9 @@ def overview(view):
     return Figure(
         "robustness-overview",
         figures.svg(canvas, "robustness-overview"),
-        "Means over the attributes under Gaussian noise on the prepared image; lines that are drawn through have 95 % "
-        "intervals, dashed ones are controls. Sigma is the standard deviation, where black is 0 and white is 1. "
+        f"Means over the {wording.targets(view.values['exclusive'])} under Gaussian noise on the prepared image; lines "
+        "that are drawn through have 95 % intervals, dashed ones are controls. Sigma is the standard deviation, where "
+        "black is 0 and white is 1. "
         f"{GUESSING}",
         "; ".join(_in_words(view, metric, view.noise) for metric in view.metrics) + ".",
     )
@@ -139,11 +140,12 @@ def attributes(view):
         canvas.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=7)
     what = "Recall of each class" if view.values["exclusive"] else "Balanced accuracy of each attribute"
     part = "" if len(names) <= DRAWN else f" The first {DRAWN} of {len(names)}."
+    if view.chosen:
+        part = f" Pair and control are those that are best in the mean over attributes.{part}"
     return Figure(
         "robustness-attributes",
         figures.svg(canvas, "robustness-attributes"),
-        f"{what} ({bottom:.0f} to 101 %, upwards; dotted: {guess:.0f} %, guessing) over "
-        f"sigma (0 to {end:g}). Pair and control are those that are best in the mean over attributes.{part}",
+        f"{what} ({bottom:.0f} to 101 %, upwards; dotted: {guess:.0f} %, guessing) over sigma (0 to {end:g}).{part}",
         f"{shown} small diagrams.",
     )
 
