@@ -221,8 +221,8 @@ def mask_map(network):
         return ops.stack([of(images, features, k) for k in range(len(network.targets.names))], axis=-1)
 
     note = (
-        "The attribute's mask, mean over channels: how far it lets features through, not what they add to the answer. "
-        "Channels have masks of their own, of which this shows no difference."
+        "The mask of what is asked, mean over channels: how far it lets features through, not what they add to the "
+        "answer. Channels have masks of their own, of which this shows no difference."
     )
     return Map("masks", note, False, show, of)
 
