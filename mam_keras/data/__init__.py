@@ -34,7 +34,8 @@ def load(settings, training: bool = True) -> Source:
     """
     source = SOURCES.module(settings.source).load(settings)
     if source.targets.exclusive and len(source.attributes) < 2:
-        raise UserError(f"data.source: expected two classes or more. Received: {some(source.attributes) or 'none'}")
+        received = some(source.attributes) or "none"
+        raise UserError(f"data.source: expected two classes or more (add images of others). Received: {received}")
     splits = {name: source.splits[name] for name in SPLITS if name in source.splits and len(source.splits[name])}
     found = ", ".join(f"{name} {len(split)}" for name, split in splits.items()) or "no images"
     if training and "train" not in splits:

@@ -73,7 +73,12 @@ def on_disk(folder: Path, names: list[str]) -> list[str]:
 
 
 def template_for(folder: Path, name: str) -> str | None:
-    """The template with which a name that is not there would be: its suffix, and perhaps a folder, are missing."""
+    """The template with which a name that is not there would be: its suffix, and perhaps a folder, are missing.
+
+    None where there is no such file, and for names that lead elsewhere.
+    """
+    if _ABSOLUTE.match(name) or _UPWARDS.search(name):
+        return None
     for pattern in (f"{glob.escape(name)}.*", f"*/{glob.escape(name)}", f"*/{glob.escape(name)}.*"):
         for path in sorted(folder.glob(pattern)):
             place = f"{path.relative_to(folder).parts[0]}/" if pattern.startswith("*") else ""

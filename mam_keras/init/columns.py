@@ -69,9 +69,10 @@ def guess(path: Path) -> Columns:
     if classes and (not labels or ranks[classes[0]] == 0 or (ranks[classes[0]] == 1 and len(labels) < 3)):
         found["class_column"] = classes.pop(0)
     elif not labels:
+        reasons = [f"{name!r}, {_no_target(cells)}" for name, cells in others.items()]
         raise UserError(
-            f"{path}: expected a column of classes, or columns of yes and no, beside {found['image_column']!r}. "
-            f"Received: {some(list(others)) or 'no other column'}"
+            f"{path}: expected a column of classes (two or more, several images of each) or of yes and no, beside "
+            f"{found['image_column']!r}. Received: {some(reasons) or 'no other column'}"
         )
     return Columns(found, tuple(labels), tuple(classes), tuple(notes))
 
@@ -90,7 +91,7 @@ def _image_column(path, columns):
         texts = texts[:LOOKED_AT]
         for folder in _folders(path, texts):
             template = "{}" if any(_is_there(folder, reader(folder), text) for text in texts) else None
-            template = template or next(filter(None, (_template(folder, text) for text in texts[:3])), None)
+            template = template or next(filter(None, (template_for(folder, text) for text in texts[:3])), None)
             if template is None:
                 continue
             read = reader(folder, template)
@@ -112,13 +113,6 @@ def _folders(path, texts):
     if all(map(os.path.isabs, texts)):
         folders.insert(0, Path(os.path.commonpath([Path(text).parent for text in texts])))
     return dict.fromkeys(folders)
-
-
-def _template(folder, text):
-    try:
-        return template_for(folder, text)
-    except (ValueError, OSError, NotImplementedError):  # of texts that are no names, or lead elsewhere
-        return None
 
 
 def _is_there(folder, read, text):
@@ -147,6 +141,16 @@ def _are_labels(cells):
 def _are_classes(cells):
     counts = Counter(cell for cell in cells if not is_unknown(cell))
     return 2 <= len(counts) <= min(MOST_CLASSES, sum(counts.values()) / 2)
+
+
+def _no_target(cells):
+    """Why cells say nothing that can be learnt, where they are neither labels nor classes."""
+    counts = Counter(cell for cell in cells if not is_unknown(cell))
+    if not counts:
+        return "of which no cell is known"
+    if len(counts) == 1:
+        return f"which is {next(iter(counts))!r} alone: add images of another class, or a column of yes and no"
+    return f"with {len(counts)} different texts in {sum(counts.values())} cells"
 
 
 def _rank(name, cells):

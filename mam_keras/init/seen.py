@@ -91,6 +91,7 @@ def look(path: str | Path) -> Seen:
     if _drawn(section, source) and sum(map(len, source.splits.values())) < SMALL:
         section["shares"] = SHARES  # before anything is said of splits
         source = _read(section, path)
+    _require_different(source, path)
     names = np.concatenate([split.ids for split in source.splits.values()]).tolist()
     chosen = np.unique(np.linspace(0, len(names) - 1, min(MEASURED, len(names))).astype(int))
     sizes, unreadable = _sizes(folder, [names[at] for at in chosen])
@@ -99,6 +100,18 @@ def look(path: str | Path) -> Seen:
 
 def _read(section, path):
     return data.load(config.check({"name": "seen", "data": section}, str(path)).data, training=False)
+
+
+def _require_different(source, path):
+    """Raises `UserError` where every attribute is the same in all images, so that there is nothing to learn."""
+    known, labels = (
+        np.concatenate([getattr(split, which) for split in source.splits.values()]) for which in ("known", "labels")
+    )
+    if not ((known & labels).any(axis=0) & (known & ~labels).any(axis=0)).any():
+        raise UserError(
+            f"{path}: expected images with and without at least one attribute; add those that are missing. Received: "
+            f"{len(known)} images, and the same answer in all of them: {some(source.attributes)}"
+        )
 
 
 def _drawn(section, source):

@@ -137,7 +137,7 @@ def test_the_contents_follow_the_bytes_of_the_files_and_nothing_else(tmp_path, d
          "Received: only in one: b"),
         (["train/a/1.png", "train/b/1.png", "val/a/1.png", "val/b/1.png", "valid/a/1.png", "valid/b/1.png"],
          "{}: expected one folder of each split. Received: val, valid"),
-        (["train/a/1.png"], "data.source: expected two classes or more. Received: a"),
+        (["train/a/1.png"], "data.source: expected two classes or more (add images of others). Received: a"),
         (["1.png"], "{}: expected images (.bmp, .gif, .jpeg, .jpg, .jxl, .png, .webp) in a folder for each class. "
          "Received: none"),
         (["a/1.txt", "b/2.txt"], "{}: expected images (.bmp, .gif, .jpeg, .jpg, .jxl, .png, .webp) in a folder for "

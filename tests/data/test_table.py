@@ -355,7 +355,7 @@ def test_columns_of_classes_that_will_not_do_are_refused(table, refusal):
         "data.attributes: expected known names; did you mean 'dog'? Received: 'bird'"
     )
     assert refusal(of_classes(table, attributes=("cat",))) == (
-        "data.source: expected two classes or more. Received: cat"
+        "data.source: expected two classes or more (add images of others). Received: cat"
     )
     assert refusal(of_classes(table, class_column="split")) == (
         "data.class_column: expected a column of its own. Received: 'split', which has another use too"
@@ -365,7 +365,7 @@ def test_columns_of_classes_that_will_not_do_are_refused(table, refusal):
     )
     table.write_text("image,animal\na.png,?\n")
     assert refusal(settings(table, split_column=None, group_column=None, class_column="animal", shares=(1, 0, 0))) == (
-        "data.source: expected two classes or more. Received: none"
+        "data.source: expected two classes or more (add images of others). Received: none"
     )
 
 

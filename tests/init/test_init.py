@@ -210,7 +210,14 @@ def test_it_says_what_it_saw_and_what_to_do_next(table):
     [
         ("image,label\n", "expected a header and a row for each image"),
         (rows("image,label", lambda n: f"nowhere/{n}.png,{n % 2}"), "expected a column that names image files below"),
-        (rows("image,text", lambda n: f"images/{n}.png,text {n}"), "expected a column of classes, or columns of yes"),
+        (
+            rows("image,text", lambda n: f"images/{n}.png,text {n}"),
+            r"expected a column of classes \(two or more, .*'text', with 40 different texts in 40 cells",
+        ),
+        (rows("image,kind", lambda n: f"images/{n}.png,cat"), "'kind', which is 'cat' alone: add images of another"),
+        (rows("image,kind", lambda n: f"images/{n}.png,{'?' * (n % 2)}"), "'kind', of which no cell is known"),
+        (rows("image,wet", lambda n: f"images/{n}.png,1"), "expected images with and without .*wet"),
+        ("image,label\n" + "/,b\n" * 9 + "x" * 3000 + ",a\n" + "../images/1,b\n", "names image files below"),
         (rows("images/0.png,a", lambda n: f"images/{n}.png,{'ab'[n % 2]}"), "line 1: expected a header, names of colu"),
     ],
 )
