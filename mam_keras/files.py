@@ -28,28 +28,35 @@ MARK = "# Written by mam_keras, whose folder this is.\n"  # how the file begins 
 
 
 @contextlib.contextmanager
-def held(folder, what, ours, make_ready):
+def held(folder, what, ours, check):
     """A folder to work in, made where it is missing and held for this process alone until the context ends.
+
+    Where nothing was put into it until then, a folder that was made is removed.
 
     Args:
         folder: its path.
         what: is worked on in it, for the messages: "run", "search", "study".
         ours: called when the folder is held: whether what it holds was left by work of this kind.
-        make_ready: called when the folder is held, without what a killed process had begun to write.
+        check: called when the folder is held, without what a killed process had begun to write; whatever it raises is
+            why nobody may work there.
 
     Raises `UserError` for a folder that holds something else, one that cannot be written, or one that another process
     is working in.
     """
     with contextlib.ExitStack() as lock:
         try:
+            made = [one for one in (folder, *folder.parents) if not one.exists()]
             folder.mkdir(parents=True, exist_ok=True)
+            for one in reversed(made):
+                lock.callback(_remove_empty, one)
             lock.enter_context(locked(folder, wait=False))
             if any(not entry.name.startswith(PARTIAL) for entry in folder.iterdir()) and not ours():
                 raise UserError(
                     f"{folder}: expected the directory of a {what}, or none. Received: a folder that holds other things"
                 )
             remove_partial(folder)
-            make_ready()
+            tempfile.TemporaryFile(dir=folder).close()  # that it cannot be written is known before long work
+            check()
         except BlockingIOError:
             raise UserError(
                 f"{folder}: expected a {what} that nothing is working on. Received: another process holds it"
@@ -59,6 +66,11 @@ def held(folder, what, ours, make_ready):
                 f"{folder}: expected a directory that can be written (--run). Received: {error.strerror}"
             ) from None
         yield
+
+
+def _remove_empty(folder):
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -38,14 +38,20 @@ class RunDirectory:
         self.last_checkpoint = self.checkpoints / "last.npz"
         self.best_checkpoint = self.checkpoints / "best.npz"
         self.progress = self.checkpoints / "progress.json"
+        self._anew = False  # whether `begin` removes what is there, though it could go on
+
+    @property
+    def begun(self):
+        """Whether there is a checkpoint to go on from; one that is to be overwritten is none."""
+        return not self._anew and self.last_checkpoint.exists()
 
     @property
     def trained_in(self):
         """The folder that `fit` was started in, which relative paths of the configuration are relative to.
 
-        None where the run does not say, or there is no such folder any more.
+        None where the run does not say, is to be overwritten, or there is no such folder any more.
         """
-        folder = (records.environment(self) or {}).get("directory")
+        folder = None if self._anew else (records.environment(self) or {}).get("directory")
         return Path(folder) if folder and Path(folder).is_dir() else None
 
     @property
@@ -54,12 +60,22 @@ class RunDirectory:
         return self.evaluation.exists()
 
     def open(self, config, overwrite):
-        """Holds the directory (`held`), ready for `config`: new, carried on, or emptied first if `overwrite`.
+        """Holds the directory (`held`) for `config`: a new run, one to carry on, or one to `overwrite`.
+
+        What is there stays until `begin`, so that nothing is lost where the data or the network are refused.
 
         Raises `UserError` for a finished run, a run of another configuration, and what is left of a run that could
         not be carried on.
         """
-        return held(self.path, "run", self._is_run, lambda: self._make_ready(config, overwrite))
+        self._anew = overwrite
+        return held(self.path, "run", self._is_run, lambda: self._check(config))
+
+    def begin(self, config):
+        """Makes the opened directory that of a run of `config`, and removes what is left of one that does not go on."""
+        if not self.begun:
+            self._empty()
+            self._anew = False
+        self.write_config(config)
 
     def write_config(self, config):
         """The configuration of the run, which says that the folder is one."""
@@ -73,25 +89,20 @@ class RunDirectory:
         """Whether `open` made it one; earlier versions left no mark but the environment."""
         return self.config.exists() and (marked(self.config) or _names_us(self))
 
-    def _make_ready(self, config, overwrite):
-        if self.config.exists() and not overwrite:
-            self._refuse_other(config)
-        if config.training.start_from and (overwrite or not self.last_checkpoint.exists()):
-            self._require_start(located(config, Path.cwd(), None if overwrite else self.trained_in).training.start_from)
-        if overwrite:
-            self._empty()
+    def _check(self, config):
         remove_partial(self.checkpoints)
-        self.write_config(config)
+        if self.config.exists() and not self._anew:
+            self._refuse_other(config)
+        if config.training.start_from and not self.begun:
+            self._require_start(located(config, Path.cwd(), self.trained_in).training.start_from)
 
     def _refuse_other(self, config):
         present = configuration.load(self.config)
         kept = [file for file in (self.evaluation, self.model, self.predictions) if file.exists()]
         kept += self._files(*_RESULTS)
-        begun = self.last_checkpoint.exists()
         if (same := carried_over(present, config)) != config:
-            if not (begun or kept):
-                self._empty()  # it ended before there was anything to keep, perhaps for the setting now put right
-                return
+            if not (self.begun or kept):
+                return  # it ended before there was anything to keep, perhaps for the setting now put right
             key, there, here = difference(same, config)
             raise UserError(
                 f"{self.config}: expected the configuration of this run to go on with. Received: {key} is "
@@ -102,7 +113,7 @@ class RunDirectory:
             raise UserError(
                 f"{self.path}: expected an unfinished run. Received: a finished one; --overwrite trains it again"
             )
-        if kept and not begun:
+        if kept and not self.begun:
             raise UserError(
                 f"{self.path}: expected an unfinished run with its checkpoint. Received: {kept[0].name}, and no "
                 "checkpoint; choose another --run, or --overwrite"

@@ -85,11 +85,16 @@ class SearchDirectory:
         return read_json(self.results, "the results of a finished search", Annotated[Found, AfterValidator(_complete)])
 
     def open(self, config):
-        """Holds the directory (`held`) for a search: new, carried on, or with another number of trials than before.
+        """Holds the directory (`held`) for a search: a new one, one to carry on, or with another number of trials.
 
         Raises `UserError` for a finished search and for one of another configuration.
         """
-        return held(self.path, "search", self._is_search, lambda: self._make_ready(config))
+        return held(self.path, "search", self._is_search, lambda: self._check(config))
+
+    def begin(self, config):
+        """Makes the opened directory that of the search; what was found with fewer or more trials goes."""
+        self.results.unlink(missing_ok=True)
+        write_mark(self.config, config.to_yaml())
 
     def _is_search(self):
         """Whether `open` made it one; earlier versions left no mark but the search's state."""
@@ -105,12 +110,10 @@ class SearchDirectory:
                 f"{there!r} there and {here!r} here; choose another --run"
             )
 
-    def _make_ready(self, config):
+    def _check(self, config):
         if self.config.exists():
             self.require(config)
             self._refuse_finished(config)
-        self.results.unlink(missing_ok=True)  # of fewer or more trials
-        write_mark(self.config, config.to_yaml())
 
     def _refuse_finished(self, config):
         if self.results.exists() and carried_over(configuration.load(self.config), config, ()) == config:

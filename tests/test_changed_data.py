@@ -466,5 +466,7 @@ def test_other_data_that_cannot_be_evaluated_are_refused(work, other, section, o
 
 def test_a_run_trained_again_has_no_results_of_other_data(work, other):
     opened(work / "finished", file=other).predictions("test")
-    with RunDirectory(work / "finished").open(config.load(work / "t.yaml"), overwrite=True):
+    settings, run = config.load(work / "t.yaml"), RunDirectory(work / "finished")
+    with run.open(settings, overwrite=True):
+        run.begin(settings)
         assert not (work / "finished/analysis").exists() and not (work / "finished/data.npz").exists()

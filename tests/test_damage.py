@@ -23,7 +23,7 @@ from mam_keras.report.run import run as report
 from mam_keras.run_directory import RunDirectory
 from mam_keras.search_directory import SearchDirectory, best_trial
 from mam_keras.study.study_directory import StudyDirectory
-from mam_keras.study.training import settle
+from mam_keras.study.training import to_settle
 from mam_keras.tune.trial import OUTCOME, read_outcome
 
 SAVING = "__array__ implementation doesn't accept a copy"  # Keras's way of saving, as NumPy 2 sees it
@@ -91,7 +91,7 @@ READERS = {
     "report": lambda run: report([run.path], run.path / "page"),
     "report beside another": lambda run: report([run.path.parent / "whole", run.path], run.path / "page"),
     "export": lambda run: export(run, run.path / "served"),
-    "study": lambda run: settle(
+    "study": lambda run: to_settle(
         SimpleNamespace(configs={"run": configuration.load(run.config)}, starts={}),
         SimpleNamespace(run=lambda _: run, config=lambda study, name: study.configs[name]),
     ),
@@ -397,11 +397,11 @@ def test_a_damaged_configuration_of_a_search_or_of_a_study_is_named(tmp_path, da
         (StudyDirectory(tmp_path / "study"), study, "study.yaml"),
     ):
         with directory.open(what):
-            pass
+            directory.begin(what)
         (directory.path / "fit").mkdir()  # as a training leaves it, and a search its state
         (directory.path / "search.json").write_text("{}")
         with directory.open(what):  # it carries on
-            pass
+            directory.begin(what)
         path = directory.path / file
         whole = path.read_bytes()
         path.write_bytes(DAMAGES[damage](whole))
@@ -411,6 +411,7 @@ def test_a_damaged_configuration_of_a_search_or_of_a_study_is_named(tmp_path, da
         ):  # behind a whole section: it says nothing else, and is made anew
             path.write_bytes(whole[: whole.index(b"training:")])
             with directory.open(what):
+                directory.begin(what)
                 assert path.read_bytes() == whole
             path.write_bytes(whole[: whole.index(b"epochs:") + len(b"epochs:")])
         with pytest.raises(UserError, match=f"^{path}.*: expected .* Received: ") as refused, directory.open(what):

@@ -27,6 +27,7 @@ def directory(tmp_path):
 
 def ready(directory, run_settings, overwrite=False):
     with directory.open(run_settings, overwrite):
+        directory.begin(run_settings)
         return {entry.relative_to(directory.path).as_posix() for entry in directory.path.rglob("*")}
 
 
@@ -57,6 +58,23 @@ def test_a_new_directory_holds_the_configuration(directory):
     assert ready(directory, settings(epochs=3)) == {"config.yaml"}
     assert config.load(directory.config) == settings(epochs=3)
     assert not directory.finished
+
+
+def test_nothing_is_written_or_removed_before_a_run_begins(directory):
+    """What is refused in between, as a batch that is too large, leaves nothing behind and loses nothing."""
+    with pytest.raises(UserError), directory.open(settings(), overwrite=False):
+        assert not any(directory.path.iterdir())
+        raise UserError("training.batch_size: ...")
+    assert not directory.path.parent.exists()
+    directory.path.parent.mkdir()
+    refused(directory, settings(start_from="nowhere"))
+    assert not any(directory.path.parent.iterdir())
+    trained(directory, settings(), finished=True)
+    before = content(directory.path)
+    with pytest.raises(UserError), directory.open(settings(epochs=3), overwrite=True):
+        assert not directory.begun and directory.trained_in is None
+        raise UserError("training.batch_size: ...")
+    assert content(directory.path) == before
 
 
 def test_the_same_configuration_carries_on(directory):
@@ -220,9 +238,9 @@ def test_a_directory_that_cannot_be_written_is_refused(directory, monkeypatch):
     def denied(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkstemp", denied)  # nothing is denied to root, whom tests may run as
+    monkeypatch.setattr("tempfile.TemporaryFile", denied)  # nothing is denied to root, whom tests may run as
     line = refused(directory, settings())
-    assert line == f"{directory.path}: expected a folder that can be written. Received: Permission denied"
+    assert line == f"{directory.path}: expected a directory that can be written (--run). Received: Permission denied"
 
 
 def test_a_directory_that_another_process_works_in_is_refused(directory):

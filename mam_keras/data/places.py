@@ -183,7 +183,7 @@ def of_images(places, data, attributes, ids) -> Iterator[tuple[tuple[int, int], 
             marked.add((rows[identifier], order[name]))
             yield (rows[identifier], order[name]), inside(shapes[name], data.image_size)
     for name, k in order.items() if places.masks is not None else ():
-        for row, path in _mask_files(Path(places.masks), name, rows):
+        for row, path in mask_files(Path(places.masks), name, list(rows)):
             if (row, k) not in marked:
                 yield (row, k), _mask(path, data)
 
@@ -220,12 +220,15 @@ def _drawn(region, places, data, landmarks):
     return found
 
 
-def _mask_files(folder, attribute, rows):
-    """Yields (row, path) of the masks of an attribute that there are, in the order of the rows."""
+def mask_files(folder: Path, attribute: str, ids: list[str]) -> Iterator[tuple[int, Path]]:
+    """Yields (row of `ids`, path) of the masks of an attribute that there are below a folder, in the order of the rows.
+
+    Raises `UserError` for a name that leads out of the folder.
+    """
     read = file_names.reader(folder)
     names = []
     try:
-        for identifier in rows:
+        for identifier in ids:
             names += [
                 read(f"{attribute}/{identifier}.png"),
                 read(f"{attribute}/{Path(identifier).with_suffix('.png')}"),

@@ -61,8 +61,9 @@ def main(arguments=None):
     before = plan.opened(path)
     names = None if arguments.attributes is None else names_of(arguments.attributes)
     made = plan.make(before, target, arguments.regions, names, plan.assignments(arguments.set))
-    if others := plan.left_out(before, arguments.regions):
-        print(f"note: {arguments.regions}: left out, for {path} has no such attribute: {some(others)}", flush=True)
+    for what, names in plan.left_out(before, arguments.regions).items():
+        if names:
+            print(f"note: {arguments.regions}: left out, for {path} has no such {what}: {some(names)}", flush=True)
     run(made, arguments.overwrite, cluster.read(made.config.distribute.strategy))
 
 

@@ -113,20 +113,25 @@ def chosen(run, regions, attributes=None) -> list[str]:
                 f"--attributes: expected attributes of {run.directory.path}; did you mean {nearest(name, known)!r}? "
                 f"Received: {name!r}"
             )
-    found = _placed(places.read(regions, run.config.data))
+    found = _placed(places.read(regions, run.config.data), run.training.ids.tolist())
     placed = [name for name in known if name in found]
     for name in names or ():
         if name not in placed:
-            raise UserError(f"{regions}: attributes: expected a region of {name}. Received: none")
+            raise UserError(f"{regions}: expected a region of {name} in training images. Received: none")
     if not placed:
         received = f"of {some(sorted(found))} alone" if found else "none"
-        raise UserError(f"{regions}: expected a region of at least one of {some(known)}. Received: {received}")
+        raise UserError(
+            f"{regions}: expected a region in training images of at least one of {some(known)}. Received: {received}"
+        )
     return placed if names is None else [name for name in known if name in names]
 
 
-def left_out(run, regions) -> list[str]:
-    """Names that a file of regions has a region of and the run does not have: perhaps misspelt."""
-    return sorted(_placed(places.read(regions, run.config.data)).difference(run.attributes))
+def left_out(run, regions) -> dict[str, list[str]]:
+    """{"attribute", "training image": names that a file of regions has and the run has not}: perhaps misspelt."""
+    where = places.read(regions, run.config.data)
+    attributes = {*where.attributes, *(name for marked in where.images.values() for name in marked), *_folders(where)}
+    images = set(where.images).difference(run.training.ids.tolist())
+    return {"attribute": sorted(attributes.difference(run.attributes)), "training image": sorted(images)}
 
 
 def assignments(overrides) -> dict[str, Any]:
@@ -149,17 +154,20 @@ def command(told) -> list[str]:
     return words + [f"--set={key}={json.dumps(value, ensure_ascii=False)}" for key, value in told.settings.items()]
 
 
-def _placed(where):
-    """Names of the attributes that a file of places has regions of."""
+def _placed(where, ids):
+    """Names of the attributes that a file of places has regions of in some of the images."""
     found = {
         name
         for name, place in where.attributes.items()
         if place.boxes or place.rectangles or place.polygons or place.presets
     }
-    found = found.union(*where.images.values())
-    if where.masks is not None:
-        found |= {composed(folder.name) for folder in Path(where.masks).iterdir() if folder.is_dir()}
-    return found
+    found = found.union(*(where.images.get(identifier, ()) for identifier in ids))
+    return found | {name for name in _folders(where) if any(places.mask_files(Path(where.masks), name, ids))}
+
+
+def _folders(where):
+    """Names of the attributes that a file of places names masks of."""
+    return [composed(one.name) for one in Path(where.masks).iterdir() if one.is_dir()] if where.masks else []
 
 
 def _text(path):

@@ -1,6 +1,7 @@
 """Directs a run: trains the directed run and its control, each as a process of its own, or carries on with them."""
 
 import contextlib
+import shutil
 import threading
 import time
 
@@ -20,7 +21,8 @@ def run(plan, overwrite=False, workers=None):
     Args:
         workers: `cluster.Cluster` of the workers that train together, each by this call; they share the directory.
 
-    Raises `UserError` for a directory that is finished, or holds another run, and whatever `child.train` raises.
+    Raises `UserError` for a directory that is finished, or holds another run, and whatever `child.train` raises. A new
+    directory goes again where the first training is refused.
     """
     if workers is not None and not workers.chief:
         cluster.meet(workers)  # by then the chief has made the directory ready
@@ -30,17 +32,22 @@ def run(plan, overwrite=False, workers=None):
                 "have"
             )
         return _train(plan, workers)
-    folder = plan.told.path / "fit"
+    folder, new = plan.told.path / "fit", not plan.told.path.exists()
     with contextlib.ExitStack() as held:
         if folder.is_dir():
             held.enter_context(_alone(folder))
-        prepare(plan, overwrite)
-        if not folder.is_dir():
-            folder.mkdir()
-            held.enter_context(_alone(folder))
-        if workers is not None:
-            cluster.meet(workers)
-        _train(plan, workers)
+        try:
+            prepare(plan, overwrite)
+            if not folder.is_dir():
+                folder.mkdir()
+                held.enter_context(_alone(folder))
+            if workers is not None:
+                cluster.meet(workers)
+            _train(plan, workers)
+        except UserError:
+            if new and not _begun(plan):
+                shutil.rmtree(plan.told.path, ignore_errors=True)
+            raise
 
 
 def prepare(plan, overwrite=False):
@@ -58,6 +65,7 @@ def prepare(plan, overwrite=False):
     for name in to_train:
         directory, config = plan.runs[name]
         with directory.open(config, overwrite):
+            directory.begin(config)
             if name == "directed":
                 write_text(told.regions, plan.regions)
                 directed.write(told)
@@ -80,10 +88,13 @@ def training(told) -> bool:
         return True
 
 
+def _begun(plan):
+    return any(directory.begun or directory.finished for directory, _ in plan.runs.values())
+
+
 def _require_same(plan, there):
     """Raises `UserError` where what was begun started from another model, or was told of other regions."""
-    begun = any(directory.last_checkpoint.exists() or directory.finished for directory, _ in plan.runs.values())
-    if not begun:
+    if not _begun(plan):
         return
     if there.model != plan.told.model:
         raise UserError(

@@ -43,25 +43,22 @@ def run(config, directory, cluster=None, source=None):
 
 def _run(config, directory, strategy, source):
     training = strategies.fitted(config, strategy.num_replicas_in_sync).training
-    chief = strategies.is_chief(strategy)
+    chief, begun = strategies.is_chief(strategy), from_chief(strategy, b"" if directory.begun else None) is not None
     asked, config = config, located(config, Path.cwd(), directory.trained_in)
     if chief:
         environment = _environment(config, strategy)
         if config != asked:  # its data are still where the run was begun
             environment["directory"] = str(directory.trained_in)
-        if directory.environment.exists():  # carried on
-            kept = records.environment(directory)
+        if begun and (kept := records.environment(directory)):
             environment |= {key: kept[key] for key in ("start", "started_from") if key in kept}
-            begun = directory.last_checkpoint.exists()
-            if begun and kept.get("regions", environment["regions"]) != environment["regions"]:
+            if kept.get("regions", environment["regions"]) != environment["regions"]:
                 raise UserError(
                     f"{config.loss.regions or 'loss.regions'}: expected the regions that this run was begun with; put "
                     "them back, or --overwrite trains anew. Received: others"
                 )
-        write_json(directory.environment, environment)
-    weights = _weights(config, directory, strategy)
+    weights = None if begun or config.training.start_from is None else weights_of(config.training.start_from)
     _set_up(config)
-    source, splits = _data(source or data.load(config.data), config, directory, strategy)
+    source, splits = _data(source or data.load(config.data), config, directory, strategy, begun)
     guidance.require_known(config, source.attributes)
     train, validation, test = map(splits.get, SPLITS)
     _check_sizes(config, train, validation)
@@ -77,7 +74,7 @@ def _run(config, directory, strategy, source):
     with strategy.scope():
         network = systems.attach(config, source.targets, systems.build(config, source.targets))
         blocks = guidance.guide(config, network, train) if config.loss.localisation else None
-        if not directory.last_checkpoint.exists():  # which holds them, and the file may be gone by then
+        if not begun:  # a checkpoint holds them, and the file may be gone by then
             config.model.load_weights(network.model)
             config.model.look_at(network.model, train.images)
         said = take(network, weights) if weights else []
@@ -87,9 +84,13 @@ def _run(config, directory, strategy, source):
         )
         trainer = Trainer(network, config, Objective(network, class_weights), strategy, alone)
     print("".join(f"note: {line}\n" for line in said), end="")
-    if chief and weights:
-        environment["started_from"] = {"run": str(weights.path), "model": weights.model, "said": said}
+    if chief:  # all that could be refused has been looked at
+        if weights:
+            environment["started_from"] = {"run": str(weights.path), "model": weights.model, "said": said}
+        directory.begin(asked)
         write_json(directory.environment, environment)
+        if not begun:
+            trained_on.write(directory.data, source.targets, splits)
     del weights  # as much again as the network
     board = keras.callbacks.TensorBoard(directory.logs, write_graph=False) if chief else keras.callbacks.Callback()
     steps, heads = len(train) // config.training.batch_size, [head.name for head in network.heads]
@@ -139,14 +140,14 @@ def _set_up(config):
             )
 
 
-def _data(source, config, directory, strategy):
-    """The source and {split: `Prepared`}: noted in a run that begins, and those that it began with in one that goes on.
+def _data(source, config, directory, strategy, begun):
+    """The source and {split: `Prepared`}; of a run that goes on, those that it began with.
 
     What cannot be read is named. Raises `UserError` where anything is not as it was.
     """
     for note in source.notes:
         print(f"note: {note}")
-    chief, begun = strategies.is_chief(strategy), directory.last_checkpoint.exists()
+    chief = strategies.is_chief(strategy)
     content = directory.data.read_bytes() if chief and begun and directory.data.exists() else None
     content = strategies.from_chief(strategy, content)
     record = None if content is None else trained_on.read(directory.data, content)
@@ -158,8 +159,6 @@ def _data(source, config, directory, strategy):
         splits = splits if record is None else record.matched(splits)
     except trained_on.Different as error:
         raise trained_on.Different(error.path, error.what, "put them back, or --overwrite trains anew") from None
-    if chief and not begun:
-        trained_on.write(directory.data, source.targets, splits)
     return source, splits
 
 
@@ -185,12 +184,6 @@ def _check_sizes(config, train, validation):
         raise UserError(
             f"training.early_stopping: expected null where {lack}. Received: {config.training.early_stopping}"
         )
-
-
-def _weights(config, directory, strategy):
-    """The `start.Weights` that a run begins with, None without any; one that is carried on has them already."""
-    begun = from_chief(strategy, b"" if directory.last_checkpoint.exists() else None) is not None
-    return None if begun or config.training.start_from is None else weights_of(config.training.start_from)
 
 
 def _check_equal(config, weights, splits, strategy):

@@ -35,12 +35,17 @@ def train(study, directory) -> dict[str, str]:
     Raises `UserError` for data without validation images, or other data than finished runs had, and whatever `training`
     raises; `RunError` where no run completed, or not the baseline.
     """
-    training.settle(study, directory)
-    if all(directory.run(name).finished for name in study.configs):
-        return {}
-    _require_possible(study)
+    to_settle = training.to_settle(study, directory)
     runs = {directory.run(name): config for name, config in study.configs.items()}
-    trained_on.require_same((run.data, config.data) for run, config in runs.items() if run.finished)
+    all_finished = all(run.finished for run in runs)
+    if not all_finished:
+        _require_possible(study)
+        trained_on.require_same((run.data, config.data) for run, config in runs.items() if run.finished)
+    directory.begin(study)
+    for run, config in to_settle.items():
+        run.write_config(config)
+    if all_finished:
+        return {}
     failed = training.train_missing(study, directory)
     if len(failed) == len(study.configs):
         raise RunError(f"none of {len(failed)} runs completed; the first failed: {next(iter(failed.values()))}")

@@ -38,21 +38,24 @@ class StudyDirectory:
         return config.model_copy(update={"training": config.training.model_copy(update=start)})
 
     def open(self, study):
-        """Holds the directory (`held`) for a `plan.Study`: new, carried on, or with other runs than before.
+        """Holds the directory (`held`) for a `plan.Study`: new, to carry on, or with other runs than before.
 
         Raises `UserError` for the directory of another study.
         """
-        return held(self.path, "study", self._is_study, lambda: self._make_ready(study))
+        return held(self.path, "study", self._is_study, lambda: self._check(study))
+
+    def begin(self, study):
+        """Makes the opened directory that of the study."""
+        write_mark(self.file, study.to_yaml())
 
     def _is_study(self):
         """Whether `open` made it one; earlier versions left no mark but what the runs were started with."""
         return marked(self.file) or (self.file.exists() and self.path.joinpath("fit").is_dir())
 
-    def _make_ready(self, study):
+    def _check(self, study):
         there = configuration.read(self.file).get("name") if self.file.exists() else study.name
         if there != study.name:
             raise UserError(
                 f"{self.file}: expected the study {study.name!r}. Received: {there!r}; choose another --run, or "
                 "rename it"
             )
-        write_mark(self.file, study.to_yaml())

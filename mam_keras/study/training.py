@@ -11,8 +11,8 @@ from mam_keras.settings import difference
 from mam_keras.study.plan import in_words
 
 
-def settle(study, directory):
-    """Makes the runs that are there those of a `plan.Study`, before anything is trained.
+def to_settle(study, directory) -> dict:
+    """{`RunDirectory`: its `config.Config`}, what makes the runs that are there those of a `plan.Study`.
 
     What a run was trained with stands. What comes after training, its `analysis`, and where its data are become the
     study's.
@@ -20,6 +20,7 @@ def settle(study, directory):
     Raises `UserError` where the study has changed a setting that a finished run was trained with, or a run of the study
     that it started from.
     """
+    found = {}
     for name in study.configs:
         config, run = directory.config(study, name), directory.run(name)
         if not run.config.exists():
@@ -37,13 +38,14 @@ def settle(study, directory):
                 )
         trained = carried_over(there, config)
         if trained == config:
-            run.write_config(config)
+            found[run] = config
         elif run.finished:
             key, there, here = difference(trained, config)
             raise UserError(
                 f"{run.config}: expected the settings of the study's run {name}. Received: {key} is {there!r} there "
                 f"and {here!r} in the study; give the changed run another name, or remove {run.path}"
             )
+    return found
 
 
 def train_missing(study, directory) -> dict[str, str]:

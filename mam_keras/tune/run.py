@@ -28,19 +28,22 @@ def run(config, dimensions, directory, role):
 
     Raises `RunError` where no trial completed, and whatever ends a trial though its values are not to blame.
     """
-    if role != "chief":
+    if role == "chief":
+        cluster.require_address()
+    else:
         _require_measures(config)
     oracle = make_oracle(config, dimensions, directory.state)
-    if role != "worker" and directory.state.exists():
-        oracle.reload()
-        print(f"Carried on: {len(set(oracle.end_order))} trials are over", flush=True)
-        if role != "chief":  # which may not have the data
-            trained_on.require_same(_trained(oracle, config, directory))
+    if role != "worker":
+        if directory.state.exists():
+            oracle.reload()
+            print(f"Carried on: {len(set(oracle.end_order))} trials are over", flush=True)
+            if role != "chief":  # which may not have the data
+                trained_on.require_same(_trained(oracle, config, directory))
+        directory.begin(config)
         for name in dict.fromkeys(oracle.end_order):  # whose folders may be gone
             number = number_of(oracle.trials[name])
             outcome(config, *values_of(oracle.trials[name], config, dimensions), directory.trial(number))
     if role == "chief":
-        cluster.require_address()
         print(f"Handing out trials at {cluster.chief()}", flush=True)
     warnings.filterwarnings("ignore", module="sklearn")  # of the Bayesian oracle's fit to few trials
     if role == "worker":  # before it leaves anything in the directory, which the chief may not have opened yet

@@ -202,6 +202,20 @@ def test_workers_train_together_once_the_chief_has_made_the_directory_ready(plan
     assert trained == [1, ("after", "directed-worker1", True), ("control", "control-worker1", True)]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_training_that_is_refused_leaves_nothing_of_its_own(planned, monkeypatch, there):
+    def refuse(config, run, kept, together):
+        kept.with_suffix(".log").write_text("error: ...")
+        raise UserError("run after: data: ...")
+
+    monkeypatch.setattr(child, "train", refuse)
+    if there:
+        run.prepare(planned)
+    with pytest.raises(UserError, match=r"^run after: data"):
+        run.run(planned)
+    assert planned.told.path.exists() == there
+
+
 def test_a_worker_without_the_shared_directory_says_so(planned, trained, monkeypatch):
     monkeypatch.setattr(cluster, "meet", lambda _: None)
     with pytest.raises(UserError, match="expected a folder that all workers share"):

@@ -100,7 +100,7 @@ def test_attributes_are_in_the_runs_order_and_only_those_asked_for(make):
     "names, line",
     [
         (["Smilin"], r"^--attributes: expected attributes of .*; did you mean 'Smiling'\? Received: 'Smilin'$"),
-        (["Bangs"], r"^\S*regions.yaml: attributes: expected a region of Bangs\. Received: none$"),
+        (["Bangs"], r"^\S*regions.yaml: expected a region of Bangs in training images\. Received: none$"),
     ],
 )
 def test_attributes_that_cannot_be_directed_are_named(make, names, line):
@@ -113,13 +113,27 @@ def test_a_file_without_a_region_of_any_attribute_is_refused(opened, tmp_path):
     path.write_text("attributes: {Young: {rectangles: [[0, 0, 1, 1]]}}")
     with pytest.raises(UserError, match=r"regions\.yaml: expected .* of Smiling, .* Received: of Young alone$"):
         plan.make(opened, tmp_path / "after", path)
-    assert plan.left_out(opened, path) == ["Young"]
+    assert plan.left_out(opened, path) == {"attribute": ["Young"], "training image": []}
+
+
+def test_regions_of_images_that_the_run_was_not_trained_on_are_none(opened, tmp_path):
+    path, test = tmp_path / "regions.yaml", str(opened.predictions("test").ids[0])
+    (tmp_path / "masks/Bangs").mkdir(parents=True)
+    (tmp_path / f"masks/Bangs/{test}.png").touch()
+    marked = "{Smiling: {rectangles: [[0, 0, 1, 1]]}}"
+    path.write_text(f"images: {{nowhere.png: {marked}, {test}: {marked}}}\nmasks: masks")
+    with pytest.raises(UserError, match=r"expected a region in training images of at least one of .* Received: none$"):
+        plan.make(opened, tmp_path / "after", path)
+    assert plan.left_out(opened, path) == {"attribute": [], "training image": ["nowhere.png", test]}
 
 
 def test_masks_and_single_images_count_as_regions_and_masks_are_found_from_anywhere(opened, tmp_path):
     (tmp_path / "masks/Bangs").mkdir(parents=True)
+    one, other, *_ = opened.training.ids.tolist()
+    (tmp_path / f"masks/Bangs/{other}.png").touch()
+    (tmp_path / "masks/Young").mkdir()
     path = tmp_path / "regions.yaml"
-    path.write_text("images: {train-1: {Smiling: {rectangles: [[0, 0, 1, 1]]}}}\nmasks: masks")
+    path.write_text(f"images: {{{one}: {{Smiling: {{rectangles: [[0, 0, 1, 1]]}}}}}}\nmasks: masks")
     made = plan.make(opened, tmp_path / "after", path)
     assert made.told.attributes == ("Smiling", "Bangs")
     assert str((tmp_path / "masks").resolve()) in made.regions

@@ -39,6 +39,7 @@ def fits(monkeypatch):
                 return
             self.append((run.path.name, overwrite))
             with run.open(config, overwrite):
+                run.begin(config)
                 run.last_checkpoint.parent.mkdir(exist_ok=True)
                 run.last_checkpoint.touch()
             if start := config.training.start_from:

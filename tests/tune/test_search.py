@@ -49,6 +49,7 @@ def worked_out(monkeypatch):
     def train(config, run, asked):
         begun.append(run.path.name)
         with run.open(config, overwrite=False):
+            run.begin(config)
             if config.loss.lambda_ > 1e-5:
                 raise UntrainableError("the loss became nan in epoch 1, step 3")
 
