@@ -3,6 +3,7 @@ what the product needs, whatever a user's machine says of them."""
 
 import argparse
 import contextlib
+import csv
 import ctypes
 import importlib
 import io
@@ -44,6 +45,22 @@ class Shown:
 def parser(command, description, example):
     """What reads the arguments of `mam-keras COMMAND`; its help ends with an example."""
     return argparse.ArgumentParser(prog=f"mam-keras {command}", description=description, epilog=f"Example: {example}")
+
+
+def names(option, text):
+    """Names that an option gives, each once: separated by commas, quoted as in a CSV file where they hold one.
+
+    None where it is left out. Raises `UserError` for one that is empty.
+    """
+    if text is None:
+        return None
+    try:
+        found = [name.strip() for name in next(csv.reader([text], skipinitialspace=True, strict=True), [])]
+    except csv.Error:  # of a quotation mark that is not closed
+        found = []
+    if not found or not all(found):
+        raise UserError(f"{option}: expected names, separated by commas. Received: {text!r}")
+    return list(dict.fromkeys(found))
 
 
 def run(main):

@@ -230,6 +230,7 @@ def _explain(error: dict, section: type[Section], values: Any) -> str:
     if error["type"] == "missing":
         return f"{key}: expected a value; this key is required and was not given. Received: nothing"
     expected = re.sub(r"^(Input|Value|String) should (be|match) ?", "", error["msg"])
+    expected = re.sub(r"^\w+ should have (at \w+ \d+) items? after validation, not .*", r"\1 of them", expected)
     if error["type"] == "string_type" and isinstance(error["input"], (bool, int, float, datetime.date)):
         expected += ", in quotes where YAML would read another kind of value"
     return f"{key}: expected {expected}. Received: {_shown(error['input'])}"

@@ -11,6 +11,7 @@ import pytest
 
 from mam_keras import __version__, command_line
 from mam_keras.__main__ import COMMANDS
+from mam_keras.errors import UserError
 from mam_keras.files import remove_partial
 
 ROOT = Path(__file__).parents[1]
@@ -219,6 +220,14 @@ def test_a_users_settings_of_matplotlib_are_left_to_other_programs(tmp_path):
         command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | ambient, check=False, timeout=60
     )
     assert (done.stdout, done.stderr) == ("agg False\n", "")
+
+
+def test_names_of_an_option_are_those_between_commas():
+    assert command_line.names("--targets", None) is None
+    assert command_line.names("--targets", 'a, b ,"c, d",a') == ["a", "b", "c, d"]
+    for text in ("", " ", ",", "a,,b", "a,", '"a'):
+        with pytest.raises(UserError, match=r"^--targets: expected names, separated by commas\. Received: "):
+            command_line.names("--targets", text)
 
 
 def test_fit_without_arguments_says_how_it_is_used():

@@ -122,6 +122,7 @@ def test_maps_cannot_be_localised_without_heads(tmp_path):
         (("loss.directed={}",), "loss.directed: expected an attribute whose second weight is above 0 where "),
         (("loss.directed={Hat: [1]}",), "loss.directed.Hat.1: expected a value; this key is required"),
         (("loss.directed={Hat: [1, -1]}",), "loss.directed.Hat.1: expected greater than or equal to 0. Received: -1"),
+        (("analysis.sigmas=[]",), "analysis.sigmas: expected at least 1 of them. Received: "),
         (("loss.localisation_by=iuo",), "loss.localisation_by: expected 'outside', 'iou', 'energy', 'l1' or"),
         (("loss.localisation_order=third",), "loss.localisation_order: expected 'second' or 'first'"),
         (

@@ -78,13 +78,14 @@ def compute_missing(run, first=None, photographs=None, names=ANALYSES, split=Non
         computed of this run before is taken as it is.
     """
     split = split or run.config.analysis.split
-    found = {}
-    trained = run.finished
+    found, trained, asked = {}, run.finished, {}
+    for name in names:  # all of them first: what cannot be read is told before anything is computed
+        about = getattr(module(name), "SPLIT", split)
+        asked[name] = about, key(run, name, about) if trained else _known(run)
     if photographs is not None:
         found["photographs"] = _photographs(run, photographs, split, trained)
-    for position, name in enumerate(names, 1):
-        about = getattr(module(name), "SPLIT", split)
-        wanted, kept = key(run, name, about) if trained else _known(run), f"{name}.{about}"
+    for position, (name, (about, wanted)) in enumerate(asked.items(), 1):
+        kept = f"{name}.{about}"
         found[name] = result.read(run.folder, kept, wanted)
         if found[name] is None and trained:
             start = time.time()

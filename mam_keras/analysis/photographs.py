@@ -15,7 +15,7 @@ from mam_keras.errors import UserError
 from mam_keras.files import digest
 
 NEEDS = {"maps"}
-VERSION = 4
+VERSION = 5
 MOST = 24  # photographs, the first ones by name
 MAX_BYTES = 2**25  # of one file
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")  # of `formats.FORMATS`
@@ -81,20 +81,15 @@ def compute(run, split, photographs):
 
     Raises `UserError` where nothing can be read.
     """
-    import tensorflow as tf
+    from mam_keras.data.given import from_file
 
-    from mam_keras.data.decoding import decode_batch
-    from mam_keras.data.formats import MAX_PIXELS
-
-    names, pictures, left_out, size = [], [], list(photographs.left_out), run.config.data.image_size
-    for file in photographs.files:  # one at a time, so that one is held
-        image, readable = decode_batch(tf.constant([file.read_bytes()]), size, run.config.data.fit)
-        if readable.numpy().all():
+    names, pictures, left_out = [], [], list(photographs.left_out)
+    for file in photographs.files:
+        try:
+            pictures.append(from_file(file, run.config.data.image_size, run.config.data.fit))
             names.append(_shown(file))
-            pictures.append(image.numpy()[0])
-        else:
-            why = f"damaged, more than {MAX_PIXELS // 10**6} million pixels, or beyond another bound"
-            left_out.append((_shown(file), why))
+        except ValueError as why:
+            left_out.append((_shown(file), str(why)))
     if not pictures:
         raise UserError(f"--images {photographs.path}: expected photographs. {_received(left_out)}")
     pictures = np.stack(pictures)

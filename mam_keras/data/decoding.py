@@ -5,7 +5,6 @@ A server gets whatever its callers send, a report whatever lies in a folder. Kno
 
 import tensorflow as tf
 
-from mam_keras.data.formats import FORMATS, kind
 from mam_keras.data.images import prepare, read
 
 
@@ -13,8 +12,7 @@ def decode_batch(encoded, size, fit="crop"):
     """Encoded images -> prepared images, and which of them could be read. Never raises on an image's content.
 
     Args:
-        encoded: string (N,), one image each, of `formats.FORMATS` and within the bounds there. (JPEG XL, which training
-            reads, is none of them: nothing bounds the memory that its decoder takes.)
+        encoded: string (N,), one image each, of `formats.FORMATS` and within the bounds there.
         size: S.
         fit: of `square.Fit`.
 
@@ -26,7 +24,6 @@ def decode_batch(encoded, size, fit="crop"):
     readable = (
         tf.data.Dataset.from_tensor_slices(encoded)
         .enumerate()
-        .filter(lambda _, image: kind(image) < len(FORMATS))
         .map(lambda index, image: (index, prepare(read(image)[0], size, fit)))
         .ignore_errors()
     )

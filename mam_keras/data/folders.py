@@ -19,7 +19,7 @@ from mam_keras.data.table import SPLIT_NAMES, drawn, file_splits, one_hot, point
 from mam_keras.errors import UserError
 from mam_keras.settings import Share, Text
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".jxl", ".png", ".webp")
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 
 class Settings(Data):
@@ -113,15 +113,15 @@ def _classes(directory: Path, left_out: list[str]) -> tuple[dict[str, str | None
 def _folders(directory: Path, place: str, left_out: list[str]) -> list[str]:
     """The folders in a place that are not hidden, by name; adds all else to `left_out`."""
     try:
-        entries = sorted(os.scandir(directory / place), key=lambda entry: entry.name)
+        entries = sorted((directory / place).iterdir(), key=lambda entry: entry.name)
     except OSError as error:
         raise UserError(
             f"{directory / place}: expected a folder with a folder for each class (data.directory). "
             f"Received: {error.strerror}"
         ) from None
-    folders = [_utf8(directory, entry.name) for entry in entries if entry.is_dir() and not _hidden(entry.name)]
-    left_out += [str(Path(place, entry.name)) for entry in entries if not entry.is_dir() or _hidden(entry.name)]
-    return folders
+    kept = {entry: not _hidden(entry.name) and entry.is_dir() for entry in entries}
+    left_out += [str(Path(place, entry.name)) for entry, is_folder in kept.items() if not is_folder]
+    return [_utf8(directory, entry.name) for entry, is_folder in kept.items() if is_folder]
 
 
 def _images(directory: Path, place: str, left_out: list[str]) -> Iterator[str]:

@@ -38,8 +38,8 @@ def kind(encoded):
 def decode(encoded):
     """Decodes one image as it is meant to be seen: scalar string -> uint8 (height, width, 3), whether it was turned.
 
-    Raises `tf.errors.InvalidArgumentError` for what is no image of a known format, for a truncated or animated one (but
-    a GIF) and where a bound is passed, which the message names.
+    Raises `tf.errors.InvalidArgumentError` for what is no image of `FORMATS`, for a truncated or animated one (but a
+    GIF) and where a bound is passed, which the message names.
     """
     readers = (_jpeg_with_tag, _png, _gif, _bmp, _webp, _other)
 
@@ -140,8 +140,8 @@ def _webp(encoded):
 
 
 def _other(encoded):
-    """JPEG XL, or none. The decoder turns it itself; nothing bounds it, since its header is a stream of bits."""
-    return _decoded(encoded), 1
+    """None of `FORMATS`. TensorFlow reads JPEG XL as well, but nothing bounds that: its header is a stream of bits."""
+    return _decoded(_unless(encoded, ["not a JPEG, PNG, GIF, BMP or WebP"])), 1
 
 
 def _decoded(encoded):
@@ -150,9 +150,15 @@ def _decoded(encoded):
 
 def _bounded(encoded, *bounds):
     """The same bytes where each (amount, most, of what) holds; else an `InvalidArgumentError` that names the bound."""
+    return _unless(
+        encoded, [tf.where(amount <= most, "0", f"expected at most {most:,} {what}") for amount, most, what in bounds]
+    )
+
+
+def _unless(encoded, reasons):
+    """The same bytes where every reason is "0"; else an `InvalidArgumentError` that says one of the others."""
     # Not an assertion, which is stateful: training that has to be deterministic would read images one by one. And not
     # a control dependency, which is dropped where nothing is stateful.
-    reasons = [tf.where(amount <= most, "0", f"expected at most {most:,} {what}") for amount, most, what in bounds]
     return tf.strings.substr(encoded, tf.reduce_sum(tf.strings.to_number(reasons, tf.int32)), tf.int32.max)
 
 

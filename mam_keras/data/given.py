@@ -30,21 +30,24 @@ def prepared(image: Given, size: int, fit: Fit = "crop", name: str = "image") ->
 
     Raises `UserError` for everything else.
     """
-    if isinstance(image, (str, os.PathLike)):
-        return prepare(_decoded(Path(image)), size, fit).numpy()
-    return prepare(tf.constant(_levels(image, name)), size, fit).numpy()
-
-
-def _decoded(path):
-    expected = f"{path}: expected an image ({', '.join(FORMATS)})."
+    if not isinstance(image, (str, os.PathLike)):
+        return prepare(tf.constant(_levels(image, name)), size, fit).numpy()
     try:
-        path.open("rb").close()
-        image, _ = next(iter(read_files([str(path)])))  # a dataset, as in training; called by itself it would chatter
-        return image
+        return from_file(image, size, fit)
+    except ValueError as why:
+        raise UserError(f"{image}: expected an image ({', '.join(FORMATS)}). Received: {why}") from None
+
+
+def from_file(path: str | os.PathLike[str], size: int, fit: Fit = "crop") -> np.ndarray:
+    """`prepared` of a file. Raises `ValueError` that says why in a few words, where it cannot be read."""
+    try:
+        Path(path).open("rb").close()
+        image, _ = next(iter(read_files([os.fspath(path)])))  # a dataset, as in training; by itself it would chatter
     except OSError as error:
-        raise UserError(f"{expected} Received: {error.strerror}") from None
+        raise ValueError(error.strerror) from None
     except tf.errors.OpError as error:
-        raise UserError(f"{expected} Received: {reason(error)}") from None
+        raise ValueError(reason(error)) from None
+    return prepare(image, size, fit).numpy()
 
 
 def _levels(image, name):

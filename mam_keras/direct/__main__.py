@@ -1,14 +1,8 @@
 """`mam-keras direct RUN_DIR` opens the page; with `--regions FILE` it directs without one."""
 
-import csv
 from pathlib import Path
 
 from mam_keras import command_line
-
-
-def names_of(text) -> list[str]:
-    """Those of `--attributes`, separated by commas; quoted as in a CSV file where they hold one."""
-    return next(csv.reader([text], skipinitialspace=True))
 
 
 def main(arguments=None):
@@ -46,7 +40,7 @@ def main(arguments=None):
     target = Path(arguments.run or path.with_name(f"{path.name}-{ending}"))
     if arguments.regions is None:
         for flag in ("attributes", "set", "overwrite"):
-            if getattr(arguments, flag):
+            if getattr(arguments, flag) not in (None, [], False):
                 raise UserError(f"--{flag}: expected --regions with it; the page asks for this itself. Received: none")
         extras.require("direct", "mam-keras direct without --regions")
         command_line.import_matplotlib()
@@ -59,7 +53,7 @@ def main(arguments=None):
     from mam_keras.direct.run import run
 
     before = plan.opened(path)
-    names = None if arguments.attributes is None else names_of(arguments.attributes)
+    names = command_line.names("--attributes", arguments.attributes)
     made = plan.make(before, target, arguments.regions, names, plan.assignments(arguments.set))
     for what, names in plan.left_out(before, arguments.regions).items():
         if names:

@@ -12,7 +12,6 @@ from mam_keras.report import verdicts
 from mam_keras.report.verdicts import Verdict
 from mam_keras.statistics import Estimate, ratio
 
-RUNS = ("before", "directed", "control")
 MOST_LOST = 5  # of the attributes that were not directed, those named
 
 

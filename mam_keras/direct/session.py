@@ -107,11 +107,13 @@ class Session:
 
     @contextlib.contextmanager
     def open(self):
-        """Holds the folder (`files.held`) for this process, and takes up what was left there."""
+        """Holds the folder (`files.held`) for this process, and takes up what was left there.
+
+        A folder that was made for it goes again where nothing was marked or set.
+        """
         with held(self.folder, "session", self.file.exists, lambda: None):
             values = read_json(self.file, _WHAT, dict[str, Any])
             self.state = State(wanted=self._first) if values is None else settings.check(values, str(self.file), State)
-            self._write()
             yield self
 
     def mark(self, attribute: str, mark: Mark, seen: int) -> int:

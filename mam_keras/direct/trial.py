@@ -32,7 +32,7 @@ class Trial:
     """
 
     def __init__(self, run, session):
-        self._run, self._session, self._process, self._began = run, session, None, time.time()
+        self._run, self._session, self._process = run, session, None
 
     @property
     def told(self):

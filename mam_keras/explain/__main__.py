@@ -26,6 +26,7 @@ def main(arguments=None):
         help="whose maps are drawn, or all; those answered with yes if left out (of classes, the answer)",
     )
     asked = parser.parse_args(arguments)
+    targets = command_line.names("--targets", asked.targets)
     directory = RunDirectory(asked.run)
     if not directory.model.exists():
         raise UserError(f"{directory.path}: expected the directory of a finished run. Received: no model.keras in it")
@@ -37,7 +38,7 @@ def main(arguments=None):
     command_line.import_tensorflow()
     from mam_keras.explain.run import run
 
-    run(directory, asked.images, asked.out, asked.targets and asked.targets.split(","))
+    run(directory, asked.images, asked.out, targets)
 
 
 if __name__ == "__main__":

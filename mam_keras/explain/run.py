@@ -11,6 +11,7 @@ from mam_keras.explain.classifier import BATCH, Classifier
 from mam_keras.files import replacing, write_json
 
 _SHOWN = 5  # answers of an image in its line
+_LONGEST = 50  # characters of a name that are a file's name; file systems take 255 bytes
 
 
 def run(directory, images, out, targets=None):
@@ -95,7 +96,7 @@ class _Names:
         self._taken = set()
 
     def unique(self, text):
-        base = re.sub(r"[^\w-]+", "_", text.encode(errors="replace").decode()).strip("_") or "image"
+        base = re.sub(r"[^\w-]+", "_", text.encode(errors="replace").decode()).strip("_")[:_LONGEST] or "image"
         name, number = base, 2
         while name.casefold() in self._taken:
             name, number = f"{base}_{number}", number + 1

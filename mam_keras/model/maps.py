@@ -13,7 +13,6 @@ GRAD_CAM_NOTE = (
     "The features, weighted by how the logit would change with each channel's mean, positive part (Selvaraju et al. "
     "2017). It says where channels that matter are active, not what each place adds."
 )
-SPEAKS_FOR = {True: "speaks for yes", False: "speaks for no"}  # what `evidence` shows, by the answer
 
 
 def contribution_map(network):
@@ -145,27 +144,3 @@ def on_grid(values, grid):
         return ops.cast(values, "float32")
     values = ops.cast(values, "float32")[..., None]
     return ops.image.resize(values, grid, interpolation="bilinear", antialias=True, data_format="channels_last")[..., 0]
-
-
-def evidence(one, values, answers):
-    """What of a map speaks for the answer that was given: its positive part for "yes", its negative part for "no".
-
-        E^k_p = ReLU(L^k_p) where the answer to k is yes, ReLU(-L^k_p) where it is no
-
-    A map without a sign has no part that speaks for "no": there E is 0, and there is nothing to show (`speaks`).
-
-    Args:
-        one: the `Map`.
-        values: (n, H, W, K or 1), what it shows.
-        answers: bool (n, K), of `Network.answers`.
-
-    Returns:
-        float32 (n, H, W, K).
-    """
-    values, answers = ops.cast(values, "float32"), ops.convert_to_tensor(answers)[:, None, None, :]
-    return ops.where(answers, ops.relu(values), ops.relu(-values) if one.signed else 0.0)
-
-
-def speaks(one, answer):
-    """What `evidence` of a `Map` is called, for an answer; None where there is none."""
-    return SPEAKS_FOR[bool(answer)] if answer or one.signed else None

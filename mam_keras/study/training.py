@@ -76,7 +76,7 @@ def train_missing(study, directory) -> dict[str, str]:
             if full_disk(why):
                 raise
             failed[name] = str(why)
-            print(f"{title} failed: {why}", flush=True)
+            print(f"{title} failed, and the next command tries it again: {why}", flush=True)
             continue
         seconds.append(time.monotonic() - start)
         print(f"{title}: {_validation(run)}; {seconds[-1]:.0f} s", flush=True)

@@ -97,11 +97,12 @@ def test_what_is_no_image_is_left_out_and_said(tmp_path, draw):
     draw(tmp_path, [*kept, "train/.hidden/3.png", "train/cat/._1.png", "train/cat/.thumbs/4.png", "train/loose.png"])
     for name in ("README.md", "train/cat/Thumbs.db"):
         (tmp_path / name).touch()
+    (tmp_path / "train/loop").symlink_to("loop")
     draw(tmp_path, ["test/5.png", "extra/6.png"])
     source = data.load(settings(tmp_path, validation_share=0.0))
     assert ids(source) == {"train": kept}
     assert source.notes == (
-        f"{tmp_path}: left out 9 files and folders that are no images: README.md, extra, test/5.png and 6 more",
+        f"{tmp_path}: left out 10 files and folders that are no images: README.md, extra, test/5.png and 7 more",
     )
 
 
@@ -138,9 +139,9 @@ def test_the_contents_follow_the_bytes_of_the_files_and_nothing_else(tmp_path, d
         (["train/a/1.png", "train/b/1.png", "val/a/1.png", "val/b/1.png", "valid/a/1.png", "valid/b/1.png"],
          "{}: expected one folder of each split. Received: val, valid"),
         (["train/a/1.png"], "data.source: expected two classes or more (add images of others). Received: a"),
-        (["1.png"], "{}: expected images (.bmp, .gif, .jpeg, .jpg, .jxl, .png, .webp) in a folder for each class. "
+        (["1.png"], "{}: expected images (.bmp, .gif, .jpeg, .jpg, .png, .webp) in a folder for each class. "
          "Received: none"),
-        (["a/1.txt", "b/2.txt"], "{}: expected images (.bmp, .gif, .jpeg, .jpg, .jxl, .png, .webp) in a folder for "
+        (["a/1.txt", "b/2.txt"], "{}: expected images (.bmp, .gif, .jpeg, .jpg, .png, .webp) in a folder for "
          "each class. Received: none"),
     ],
 )  # fmt: skip

@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
     Image.fromarray(PICTURE).save(whole)
     (tmp_path / "half.jpg").write_bytes(whole.read_bytes()[:200])
     for name, why in (
-        ("text.jpg", "Unknown image"),
+        ("text.jpg", "not a JPEG, PNG, GIF, BMP or WebP"),
         ("half.jpg", "Invalid JPEG"),
         ("none.jpg", "No such file"),
         ("", "director"),

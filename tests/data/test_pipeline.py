@@ -361,7 +361,7 @@ def test_unreadable_images_are_named_and_left_out(ten, tmp_path, cache):
         np.testing.assert_array_equal(prepared.labels, split.labels[kept])
         np.testing.assert_array_equal(prepared.groups, split.groups[kept])
         text, missing, truncated = prepared.unreadable
-        assert text == "0.png: Unknown image file format. One of JPEG, JPEG XL, PNG, GIF, BMP, WebP required."
+        assert text == "0.png: not a JPEG, PNG, GIF, BMP or WebP"
         assert missing == f"4.png: {ten[4]}; No such file or directory"
         assert truncated.startswith("9.png: Invalid PNG")
 
@@ -376,7 +376,7 @@ def test_too_many_unreadable_images_are_refused_with_the_first_ones(ten, tmp_pat
     line = str(caught.value)
     assert line.startswith(
         "data.corrupt_share: expected at most 29.00% of the validation images to be unreadable, or 2 (raise it, or "
-        "remove them). Received: 3 of 10: 0.png: Unknown image file format."
+        "remove them). Received: 3 of 10: 0.png: not a JPEG, PNG, GIF, BMP or WebP"
     )
     assert "4.png: " in line
     assert "9.png: " in line

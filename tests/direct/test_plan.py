@@ -5,9 +5,8 @@ import shutil
 
 import pytest
 
-from mam_keras import config
+from mam_keras import command_line, config
 from mam_keras.direct import plan
-from mam_keras.direct.__main__ import names_of
 from mam_keras.errors import UserError
 from mam_keras.settings import flat
 
@@ -73,7 +72,7 @@ def test_what_was_done_can_be_repeated_from_what_the_run_says(make, opened, regi
     arguments = plan.command(made.told)
     settings = plan.assignments([one.removeprefix("--set=") for one in arguments if one.startswith("--set=")])
     (named,) = [one.removeprefix("--attributes=") for one in arguments if one.startswith("--attributes=")]
-    again = plan.make(opened, tmp_path / "after", regions, names_of(named), settings)
+    again = plan.make(opened, tmp_path / "after", regions, command_line.names("--attributes", named), settings)
     assert again == made
     assert arguments[0] == str(made.told.before)
 
@@ -83,7 +82,7 @@ def test_names_of_any_kind_survive_the_command_line(make, names):
     told = make().told
     told = type(told)(told.path, told.before, told.model, told.control, names, {"loss.directed": {names[0]: [1, 2]}})
     arguments = plan.command(told)
-    assert names_of(arguments[2].removeprefix("--attributes=")) == list(names)
+    assert command_line.names("--attributes", arguments[2].removeprefix("--attributes=")) == list(names)
     assert plan.assignments([arguments[-1].removeprefix("--set=")]) == told.settings
 
 

@@ -299,6 +299,9 @@ def test_a_session_is_one_processs_and_a_damaged_one_is_named(before, session, t
 def test_what_was_marked_is_there_when_the_server_starts_again(tmp_path):
     wanted = Wanted(learning_rate=0.001, by="energy", map="own")
     with Session(tmp_path / "s", wanted).open() as session:
+        assert session.folder.exists()
+    assert not session.folder.exists()  # nothing was
+    with Session(tmp_path / "s", wanted).open() as session:
         session.note(kept=("one",))
     with Session(tmp_path / "s", Wanted(learning_rate=0.5, by="iou", map="own")).open() as again:
         assert (again.state.kept, again.state.wanted) == (("one",), wanted)

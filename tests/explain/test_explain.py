@@ -150,6 +150,7 @@ def test_pictures_are_of_what_is_answered_with_yes(small_run, classifier, pictur
             ["{run}", "{root}/reports/example/page.png", "--targets", "Smilin"],
             "error: Smilin: expected a target of this ",
         ),
+        (["{run}", "a.jpg", "--targets", ""], "error: --targets: expected names, separated by commas. Received: ''"),
     ],
 )
 def test_what_cannot_be_explained_is_told_in_one_line(small_run, tmp_path, arguments, line):

@@ -140,18 +140,6 @@ def test_another_grid():
     assert (np.diff(down, axis=0) > 0).all()
 
 
-def test_what_speaks_for_an_answer():
-    signed, unsigned = Map("s", "", True, None), Map("u", "", False, None)
-    values = np.array([3.0, -2.0, -5.0, 4.0]).reshape(1, 2, 1, 2)  # of two targets: (3, -5) and (-2, 4)
-    answers = np.array([[True, False]])
-    np.testing.assert_array_equal(np.asarray(maps.evidence(signed, values, answers))[0, :, 0], [[3, 2], [0, 0]])
-    np.testing.assert_array_equal(np.asarray(maps.evidence(unsigned, abs(values), answers))[0, :, 0], [[3, 0], [5, 0]])
-    assert [maps.speaks(signed, answer) for answer in answers[0]] == ["speaks for yes", "speaks for no"]
-    assert [maps.speaks(unsigned, answer) for answer in answers[0]] == ["speaks for yes", None]
-    shared = np.asarray(maps.evidence(signed, values[..., :1], answers))[0, :, 0]  # one map for both: (3, -5)
-    np.testing.assert_array_equal(shared, [[3, 0], [0, 5]])
-
-
 @pytest.mark.parametrize(
     "model",
     [

@@ -145,7 +145,7 @@ def test_failed_runs_are_shown_and_counted_and_tried_again(study, fits, capsys):
     fits.errors = {"top": RunError, "few": UntrainableError}
     study()
     printed = capsys.readouterr().out
-    assert "run 2/3: top failed: the loss became nan in epoch 1\n" in printed
+    assert "run 2/3: top failed, and the next command tries it again: the loss became nan in epoch 1\n" in printed
     assert study.failed == {"top": "the loss became nan in epoch 1", "few": "the loss became nan in epoch 1"}
     fits.errors = {}
     study()
