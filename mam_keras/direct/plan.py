@@ -19,7 +19,7 @@ from mam_keras.errors import UserError
 from mam_keras.run_directory import RunDirectory
 
 WEIGHTS = [1.0, 5.0]  # (w_a, w_g) of a directed attribute, those of the paper's first problem (1905.00593)
-BY = "energy"  # of `loss.localisation_by`: it needs no threshold, and coarse regions will do
+BY = "energy"  # of `loss.localisation_by`: of those that cost no accuracy, what moves maps most (configs/README.md)
 RATE = 0.25  # of the learning rate before; it decays to 0 again
 SECTIONS = ("seed", "data", "loss", "training", "distribute", "evaluation", "analysis")  # which may be changed
 
