@@ -73,7 +73,7 @@ def test_snippet_of_the_readme_runs_on_it(demo):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_readme_quotes_the_demo_as_its_report_measured_it():
+def test_readme_and_configuration_quote_the_demo_as_its_report_measured_it():
     """`reports/example/figures.json` is written by `make example`, with the page beside it."""
     (measured,) = json.loads((ROOT / "reports/example/figures.json").read_text())
     assert measured["run"] == "demo"
@@ -87,3 +87,6 @@ def test_the_readme_quotes_the_demo_as_its_report_measured_it():
         f"position meets it (Grad-CAM: {shown['localisation_grad_cam']}, {shown['pointing_grad_cam']}). "
         f"Balanced accuracy on test is {100 * value['balanced_accuracy']:.1f} %,"
     ) in text
+    configuration = " ".join((ROOT / "configs/demo.yaml").read_text().replace("\n# ", " ").split())
+    assert f"mean test balanced accuracy {100 * value['balanced_accuracy']:.1f} %" in configuration
+    assert f"the maps have {shown['localisation']} the energy of chance" in configuration

@@ -15,7 +15,7 @@ from mam_keras.errors import UserError
 from mam_keras.files import digest
 
 NEEDS = {"maps"}
-VERSION = 5
+VERSION = 6
 MOST = 24  # photographs, the first ones by name
 MAX_BYTES = 2**25  # of one file
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")  # of `formats.FORMATS`

@@ -29,6 +29,7 @@ class Settings(Data):
     """The official raw layout of CelebA (Liu et al. 2015)."""
 
     TITLE: ClassVar[str] = "CelebA (Liu et al. 2015)"
+    SHOWS: ClassVar[str] = "a photograph of a face"
     PLACES: ClassVar[tuple[str, ...]] = (*Data.PLACES, "directory")
 
     source: Literal["celeba"]

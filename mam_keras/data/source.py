@@ -23,6 +23,7 @@ class Data(Section):
     """The settings that every source has; its module's `Settings` adds its own, `source` first among them."""
 
     TITLE: ClassVar[str]  # how a page calls the source
+    SHOWS: ClassVar[str] = "a picture"  # what every image is, as a page calls it
     PLACES: ClassVar[tuple[str, ...]] = ("cache", "cache_directory")  # where things are, which changes nothing trained
     NEEDS_TENSORFLOW: ClassVar[bool] = False  # to read labels; of all others mistakes are told before it is imported
 

@@ -63,6 +63,7 @@ class Settings(Data):
     """Faces drawn by the program; nothing to download."""
 
     TITLE: ClassVar[str] = "faces drawn by the program"
+    SHOWS: ClassVar[str] = "a drawn face"
 
     source: Literal["synthetic_faces"]
     train: Count = 6000

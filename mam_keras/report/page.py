@@ -82,15 +82,13 @@ def page(run, others, questions=None, archive="") -> str:
     """
     questions = answers(run, others) if questions is None else questions
     exclusive = run.targets is not None and run.targets.exclusive
-    what, who = "many attributes", "attribute classifiers look at, and how often they are right"
-    if exclusive:
-        what, who = "classes", "classifier looks at, and how often it is right"
+    what = "classes" if exclusive else "many attributes"
     where = f"the images of its {run.config.analysis.split} split"
     if run.other_data:
         where = f"{run.config.analysis.split} images of other data than it was trained with"
     front = Front(
         name=run.name,
-        title=f"{run.name}: what the {who}",
+        title=f"{run.name}: how good it is, and what it looks at",
         lead=f"A classifier of {what}, examined on {where}.",
         facts=header.facts(run, others),
         settings=run.config.to_yaml(),
@@ -163,7 +161,7 @@ def _environment():
         "data_uri": _data_uri,
         "explorer_data": _explorer_data,
         "natural_width": _natural_width,
-        "plain": lambda name: name.replace("_", " "),
+        "plain": wording.plain,
         "order": tables.order,
         "shown": tables.shown,
         "unit": tables.unit,

@@ -170,7 +170,7 @@ def _errors(run, name):
 
 def _picture(run, k, name):
     """The target's own map on a true positive, from the first analysis that has kept one; None where none has."""
-    for tell in (_localised, _explored, _deep):
+    for tell in (_localised, _explored, _gridded, _deep):
         if (found := tell(run, k)) is not None:
             identifier, image, heat, region, what = found
             picture = figures.glowing(image, heat, region, _SIDE)
@@ -199,6 +199,17 @@ def _explored(run, k):
         shown = arrays[f"map.{own}"][row]
         heat = np.maximum(shown[k if len(shown) > 1 else 0, 0], 0)
         return arrays["ids"][row], arrays["images"][row], heat, None, told["title"]
+    return None
+
+
+def _gridded(run, k):
+    result = run.results.get("mask_grids")
+    if result is None or "maps" not in result.arrays:
+        return None
+    arrays = result.arrays
+    for look in np.flatnonzero((arrays["attribute"] == k) & arrays["correct"] & ~arrays["of_pair"]):
+        row = arrays["image"][look]
+        return arrays["ids"][row], arrays["images"][row], arrays["maps"][look].astype(float), None, "the map"
     return None
 
 

@@ -1,6 +1,9 @@
 """How numbers, heads and lists read in sentences."""
 
+from collections.abc import Iterable
+
 from mam_keras import predictions
+from mam_keras.report import verdicts
 from mam_keras.statistics import Estimate
 
 
@@ -44,6 +47,16 @@ def head(name: str, exclusive: bool = False) -> str:
 def verb(subject: str, plural: str = "are", singular: str = "is") -> str:
     """The form that goes with a subject: heads are, a head is."""
     return plural if subject.endswith("s") else singular
+
+
+def plain(name: str) -> str:
+    """A target's name as a sentence has it: "Mouth Slightly Open"."""
+    return name.replace("_", " ")
+
+
+def names(some: Iterable[str], most: int = 4) -> str:
+    """Of targets: "Bangs, Big Nose and 3 others"."""
+    return verdicts.listed(map(plain, some), most)
 
 
 def begun(text: str) -> str:

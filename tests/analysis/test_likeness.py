@@ -43,13 +43,49 @@ def test_what_is_unlike_is_found_and_what_is_alike_is_not(run):
     assert told["alarms"] == pytest.approx(unlike[12:].mean(), abs=0.08)  # measured on test, and so on others
 
 
+def test_one_way_to_see_a_picture_knows_no_contrast(run):
+    doubled = SimpleNamespace(by_stage=_doubled(run.network.by_stage))
+    pictures = gradients(4, 5)
+    before = likeness.Features(run)(pictures)
+    after = likeness.Features(SimpleNamespace(**vars(run) | {"network": doubled}))(pictures)
+    np.testing.assert_allclose(after[0], 2 * before[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(after[1], before[1], rtol=1e-3, atol=1e-5)
+    lengths = np.square(before[1]).sum(axis=1)
+    np.testing.assert_allclose(lengths, len(run.network.stages) + 1, rtol=1e-4)  # each stage's, and the grid's
+
+
+def _doubled(model):
+    return lambda images, training: [2.0 * one for one in model(images, training=training)]
+
+
+def test_what_is_not_in_its_place_changes_the_features(run):
+    """The grid alone sees where: moments of a stage are the same wherever things are."""
+    values = np.zeros((2, 8, 8, 3), np.float32)
+    values[0, :4], values[1, 4:] = 1.0, 1.0
+    network = SimpleNamespace(by_stage=lambda images, training: [values])
+    moments, (first, second) = likeness.Features(SimpleNamespace(**vars(run) | {"network": network}))(gradients(2, 5))
+    np.testing.assert_allclose(moments[0], moments[1], atol=1e-6)
+    np.testing.assert_allclose(first[:6], second[:6], atol=1e-6)
+    assert len(first) == 6 + 4 * 4 * 3 and np.abs(first[6:] - second[6:]).max() > 0.1
+
+
+def test_a_wide_network_has_fewer_cells(run):
+    network = SimpleNamespace(by_stage=lambda images, training: [np.ones((len(images), 8, 8, 1000), np.float32)])
+    moments, found = likeness.Features(SimpleNamespace(**vars(run) | {"network": network}))(gradients(1, 5))
+    assert moments.shape == (1, 2 * 1000) and found.shape == (1, 2 * 1000 + 2 * 2 * 1000)
+
+
 def test_the_rate_of_false_alarms_is_what_the_bound_leaves_on_the_splits_images(run):
     _, told = likeness.unlike(run, "test", gradients(1, 5))
     look = likeness.Features(run)
-    features = [look(run.images(split).images) for split in ("validation", "test")]
-    far = likeness.Distance(features[0][::2])
-    assert told["bound"] == pytest.approx(np.quantile(far(features[0][1::2]), 0.99))
-    assert told["alarms"] == pytest.approx((far(features[1]) > told["bound"]).mean())
+    validation, test = (look(run.images(split).images) for split in ("validation", "test"))
+    references, rest = [one[::2] for one in validation], [one[1::2] for one in validation]
+    far = likeness.Farthest(references, rest)
+    assert told["alarms"] == pytest.approx((far(test) > 1).mean())
+    assert 0 < (far(rest) > 1).mean() <= 0.04
+    ways = [likeness.Distance(one) for one in references]
+    each = [way(one) / np.quantile(way(known), 0.99) for way, one, known in zip(ways, test, rest, strict=True)]
+    np.testing.assert_allclose(far(test), np.maximum(*each))
 
 
 def test_the_distance_is_mahalanobis_by_the_shrunk_covariance():

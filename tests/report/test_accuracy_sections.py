@@ -147,7 +147,7 @@ def test_the_summary_says_where_the_majority_class_does_as_well(small):
     found = result_of([[0.3, 0.2, 0.4], [0.01, -0.01, 0.02], [0.0, 0.0, 0.0]])
     section = accuracy.section(replace(small, results={"accuracy": found}), [])
     assert section.summary == (
-        "On 2,000 test images of 880 people the attribute heads are right in 70.3 % (66.3 to 74.0), clearly better "
+        "On 2,000 test images from 880 people the attribute heads are right in 70.3 % (66.3 to 74.0), clearly better "
         "than always answering the majority class (60.0 %, +10.3 points (+6.3 to +14.0)).",
         "Of 3 attributes 2 are not measurably different from always answering no: Name1 and Name2.",
     )

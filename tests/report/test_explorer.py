@@ -133,7 +133,7 @@ def paragraphs(found):
 
 def test_photographs_unlike_the_images_of_training_are_marked_and_the_rule_is_said(photographs):
     assert "was not judged: they were looked at by an earlier version" in paragraphs(photographs)
-    told = {"split": "validation", "references": 500, "bound": 3.0, "alarms": 0.012, "images": 1000}
+    told = {"split": "validation", "references": 500, "alarms": 0.012, "images": 1000}
     judged = Result(photographs.values | {"likeness": told}, photographs.arrays | {"unlike": np.array([True, False])})
     said = paragraphs(judged)
     assert "are 1 of 2 (<b>.jpg)" in said and "as 1.2 % of its own 1,000 images are" in said

@@ -206,7 +206,7 @@ def test_deletion_names_the_attributes_where_a_control_wins(small):
     (first,) = [text for text in section.summary if text.startswith("Deletion by contributions")]
     rivals = f"Grad-CAM of the multi-label head ({mean[1]:.2f}) and centre first ({mean[4]:.2f})."
     assert first.endswith(f"; clearly worse than {rivals}")
-    (row,) = [row for row in block(section, "faithfulness-attribute-areas").rows if row[0] == names[k]]
+    (row,) = [row for row in block(section, "faithfulness-deletion").rows if row[0] == names[k]]
     assert row[7] == "centre first"
     areas = block(section, "faithfulness-areas")
     assert [row[0] for row in areas.rows][2:] == ["random weights", "random order", "centre first"]

@@ -143,7 +143,9 @@ def test_the_first_screen_says_what_it_does_how_well_and_what_not_to_trust(analy
     assert all(re.search(r"\d", text) and text.strip().endswith("More") for text in findings)
     assert len(found.all("strong")) >= 3  # the numbers
     (lead,) = found.all("p", **{"class": "lead"})
-    assert "5 yes-or-no questions about a picture" in lead[2] and "test images, none of which it was trained" in lead[2]
+    assert (
+        "5 yes-or-no questions about a drawn face" in lead[2] and "test images, none of which it was trained" in lead[2]
+    )
     views = found.all("details", **{"class": "target"})
     assert [view[1]["data-target"] for view in views] == list(TrainedRun(analysed[0]).attributes)
     assert all("Answers" in view[2] for view in views)

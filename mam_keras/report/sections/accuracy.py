@@ -50,6 +50,12 @@ def section(run, others):
     return Section("accuracy", TITLE, answers, reading, _there(blocks), summary)
 
 
+def mean(result, metric) -> Estimate:
+    """The mean of a metric of the head that answers; "{}" in it stands for the share of right answers."""
+    right = metric.format("top1" if result.values["exclusive"] else "accuracy")
+    return Estimate.of(result.arrays[f"{result.values['heads'][0]}.{right}.mean"])
+
+
 def _there(blocks):
     return tuple(block for block in blocks if block is not None)
 
@@ -65,7 +71,7 @@ def _summary(result, settings):
     accuracy, gain, majority = (
         Estimate.of(arrays[f"{head}.{metric}.mean"]) for metric in ("accuracy", "gain", "majority_accuracy")
     )
-    people = "" if values["groups"] is None else f" of {values['groups']:,} people"
+    people = "" if values["groups"] is None else f" from {values['groups']:,} people"
     subject = wording.head(head)
     yield (
         f"On {wording.count(values['images'], f'{settings.split} image')}{people} the {subject} "

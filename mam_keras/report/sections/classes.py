@@ -24,7 +24,7 @@ def summary(result, settings):
         Estimate.of(arrays[f"{head}.{metric}.mean"])
         for metric in ("top1", "gain", "majority_top1", "balanced_accuracy")
     )
-    people = "" if values["groups"] is None else f" of {values['groups']:,} people"
+    people = "" if values["groups"] is None else f" from {values['groups']:,} people"
     yield (
         f"On {wording.count(values['images'], f'{settings.split} image')}{people} the answer is right in "
         f"{wording.percent(right)}, {verdicts.verdict(gain).value} always answering {values['majority']}, the most "
@@ -43,6 +43,29 @@ def summary(result, settings):
     ]
     if never:
         yield f"Never answered: {verdicts.listed(never)}."
+
+
+def recalls(result) -> dict[str, Estimate]:
+    """What share of its images is found, of every class that has some."""
+    shares = result.arrays[f"{result.values['heads'][0]}.balanced_accuracy"]
+    found = {name: Estimate.of(share) for name, share in zip(result.values["attributes"], shares, strict=True)}
+    return {name: recall for name, recall in found.items() if recall.value is not None}
+
+
+def weakest(result) -> str:
+    """Which classes are found least, and which are confused most often, two sentences; "" where none is."""
+    if not (pairs := confusions(result)):
+        return ""
+    true, answered, count, share = pairs[0]
+    found = recalls(result)
+    least = min(found, key=lambda name: found[name].value)
+    told = f"{wording.begun(wording.plain(least))} is found in {wording.percent(found[least])} of its images, the least"
+    if missed := [name for name, recall in found.items() if recall.value == 0]:
+        told = f"No image of {wording.names(missed)} is found"
+    return (
+        f"{told}. The most frequent error is to take {wording.plain(true)} for {wording.plain(answered)} "
+        f"({wording.count(count, 'image')}, {100 * share:.0f} % of its own)."
+    )
 
 
 def blocks(result):

@@ -85,8 +85,8 @@ def _unlike(result):
     which = f"{len(names)} of {len(result.arrays['ids'])}" + (f" ({some(names, NAMED)})" if len(names) else "")
     return (
         f"{always}. Unlike the images that it was trained for, and marked so, are {which}: their features are further "
-        f"from those of {told['references']:,} {told['split']} images than a bound that 1 % of others exceed{wrong}. "
-        "What is not marked may be unlike in ways that the features do not show."
+        f"from those of {told['references']:,} {told['split']} images, by one of two distances, than a bound that 1 % "
+        f"of others exceed{wrong}. What is not marked may be unlike in ways that the features do not show."
     )
 
 

@@ -238,7 +238,7 @@ def _ordered(view):
         return
     yield _curves(view)
     yield _areas(view)
-    yield _areas_table(view)
+    yield from (_areas_table(view, measure) for measure in _BETTER)
 
 
 def _ordered_summary(view):
@@ -312,22 +312,20 @@ def _areas(view):
     return Table("faithfulness-areas", caption, tuple(columns), tuple(rows), note)
 
 
-def _areas_table(view):
+def _areas_table(view, measure):
     columns = [Column(view.noun), Column("images", "integer")]
-    for measure in _BETTER:
-        columns += [Column(f"{measure}: {view.title(method)}", "number", 3) for method in view.methods]
-        columns.append(Column(f"{measure}: controls that win"))
+    columns += [Column(view.title(method), "number", 3) for method in view.methods]
+    columns.append(Column("controls that win"))
     rows = []
     for k in view.reported:
+        first, *rest = view.arrays[measure][k]
         row = [view.attributes[k], int(view.arrays["count"][k])]
-        for measure in _BETTER:
-            first, *rest = view.arrays[measure][k]
-            row += [Estimate.of(first), *(float(numbers[0]) for numbers in rest)]
-            row.append(", ".join(map(view.title, view.winners(measure, k))) or "none")
-        rows.append(tuple(row))
-    caption = f"Deletion and insertion of every {view.noun}."
+        row += [Estimate.of(first), *(float(numbers[0]) for numbers in rest)]
+        rows.append((*row, ", ".join(map(view.title, view.winners(measure, k))) or "none"))
+    better = "high" if _BETTER[measure] > 0 else "low"
+    caption = f"{wording.begun(measure)} of every {view.noun}: the area under its curve, {better} is better."
     note = (
         "A control wins where the 95 % interval of the paired difference leaves 0 out: of so many intervals some do by "
         "chance."
     )
-    return Table("faithfulness-attribute-areas", caption, tuple(columns), tuple(rows), note)
+    return Table(f"faithfulness-{measure}", caption, tuple(columns), tuple(rows), note)

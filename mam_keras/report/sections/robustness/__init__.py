@@ -39,7 +39,7 @@ def _reading(view):
     if view.pairs and view.chosen:
         text += (
             "A pair (a, b) helps only where it beats the controls: leaving out what the masks add (a = 0), adding one "
-            "number per attribute to the logits of the network as it is (offset), or normalising with the statistics "
+            "number to each logit of the network as it is (offset), or normalising with the statistics "
             "of the spoiled images themselves, without labels (batch statistics). Pair, control and offsets are chosen "
             "on spoiled validation images and reported on others. Automatic means that nobody says how spoiled an "
             "image is: its own noise, estimated, decides pair and offsets (our reading of the paper's side "
@@ -100,7 +100,7 @@ def _summary(view):
         offset = view.estimate("balanced_accuracy.gain", view.noise[0], view.kinds["offset"])
         clean = f", and by {wording.points(offset)} without noise"
     yield (
-        f"One offset of the logits for each attribute, without any transformation, changes balanced accuracy by "
+        f"One offset for each logit, without any transformation, changes balanced accuracy by "
         f"{wording.points(gain)} at sigma {sigma:g}{clean}."
     )
     if "automatic" in view.kinds:

@@ -109,7 +109,7 @@ def chosen_on_validation(view, conditions, name, caption):
         "Pair (the identity is among them) and control are chosen by the same metric on "
         f"{wording.count(view.values['validation_images'], 'validation image')} under the same corruption. The "
         "controls: a = 0, the statistics of the spoiled images in batch normalisation, and with each of them and with "
-        "the identity an offset of each attribute's logit, which is fitted there for the metric and leaves average "
+        "the identity an offset of each logit, which is fitted there for the metric and leaves average "
         "precision as it is. The automatic choice has one set of offsets, for balanced accuracy. Differences are "
         f"paired; 95 % intervals from {counts['accuracy']} resamples, from {counts['average_precision']} for average "
         "precision."
