@@ -44,7 +44,8 @@ def _noise(result):
             f"noisy pictures: under noise of sigma {view.conditions[noisy][1]:g} (black is 0, white 1) its balanced "
             f"accuracy is {wording.percent(balanced)}"
             + (f" instead of {wording.percent(clean)}" if less else "")
-            + f", {against_guess.value} guessing ({100 * guess:.0f} %)"
+            + (", above " if against_guess is Verdict.BETTER else f", {against_guess.value} ")
+            + f"guessing ({100 * guess:.0f} %)"
         )
 
 
@@ -52,7 +53,8 @@ def _groups(result):
     for name, numbers in zip(result.values["subgroups"], result.arrays["balanced_accuracy.mean"], strict=True):
         difference = Estimate.of(numbers[2])
         if verdicts.verdict(difference) is Verdict.WORSE:
-            yield f"pictures labelled {wording.plain(name)} (balanced accuracy {wording.points(difference)})"
+            less = wording.points(difference)
+            yield f"pictures labelled {wording.plain(name)} (balanced accuracy {less} beside the others)"
         if verdicts.verdict(difference) is Verdict.BETTER:
             less = wording.points(verdicts.turned(difference))
-            yield f"pictures not labelled {wording.plain(name)} (balanced accuracy {less})"
+            yield f"pictures not labelled {wording.plain(name)} (balanced accuracy {less} beside the others)"

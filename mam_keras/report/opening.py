@@ -54,7 +54,11 @@ def _lead(run):
     new = ", none of which it was trained with" if split == "test" else ""
     if run.other_data:
         new = " of other data than it was trained with"
-    skill = verdicts.skill(*(_score(run, metric) for metric in ("{}", "majority_{}", "gain")))
+    right, usual, gain = (_score(run, metric) for metric in ("{}", "majority_{}", "gain"))
+    skill = verdicts.skill(right, usual, gain)
+    if verdicts.verdict(gain) is Verdict.BETTER:
+        avoided = 100 * gain.value / (1 - usual.value)
+        skill += f": {avoided:.0f} of 100 errors that {_USUAL[_exclusive(run)]} would make are avoided"
     return (
         f"This classifier {what} ({names}). It was examined on {wording.count(values['images'], f'{split} image')}"
         f"{people}{new}, and answers {skill}."
@@ -72,7 +76,7 @@ def _numbers(run):
     ]
     if (view := _where(run)) is not None:
         pointing = view.mean("pointing", view.own)
-        numbers.append((_percent(pointing), "of its maps point at the right place"))
+        numbers.append((_percent(pointing), f"of its maps point at the right place ({_judged(run, view)} measured)"))
     else:
         alike = "all classes" if exclusive else "yes and no"
         numbers.append((_percent(balanced), f"are right where {alike} count alike; guessing gives {guessing:.0f} %"))
@@ -95,10 +99,7 @@ def _good(run):
     if gain.value is None:
         return None
     told = f"It is right in {wording.percent(right)}, {verdicts.verdict(gain).value} {_USUAL[_exclusive(run)]}"
-    told += f" ({_percent(usual)})"
-    if verdicts.verdict(gain) is Verdict.BETTER:
-        told += f": it avoids {100 * gain.value / (1 - usual.value):.0f} of 100 errors that this would make"
-    return Finding("How good is it?", f"{told}.", "accuracy")
+    return Finding("How good is it?", f"{told} ({_percent(usual)}).", "accuracy")
 
 
 def _weak(run):
@@ -135,7 +136,7 @@ def _looks(run):
     return Finding(
         "Where does it look?",
         f"With every answer comes a map of what in the picture spoke for it. For {_judged(run, view)}, its highest "
-        f"point is at the right place in {wording.percent(pointing, 0)} of the pictures rightly {_answered(run)}, "
+        f"point is at the right place in {wording.percent(pointing)} of the pictures rightly {_answered(run)}, "
         f"{judged} always pointing at the middle ({100 * blob.value:.0f} %); {ratio.value:.1f} times as much of the "
         f"map as by chance lies there. {_RIGHT_PLACE[view.name]}.",
         "localisation",
@@ -165,8 +166,8 @@ def _beside(run):
     middle = [name for name, gain in over.items() if verdicts.verdict(gain) in (Verdict.WORSE, Verdict.ALIKE)]
     parts = []
     if most:
-        shares = (f"{wording.plain(name)} ({100 * wrong[name].value:.0f} %)" for name in most)
-        parts.append(f"in clearly more than half of the pictures it looks beside {verdicts.listed(shares, _NAMED)}")
+        shares = (f"{wording.plain(name)} (in {100 * wrong[name].value:.0f} % of the pictures)" for name in most)
+        parts.append(f"its map points mostly at another place for {verdicts.listed(shares, _NAMED)}")
     if middle:
         parts.append(f"for {wording.names(middle)} it finds the right place not clearly better than the middle does")
     if not parts:
@@ -225,7 +226,7 @@ def _not_trusted(run):
     found = doubts(run)
     if not found:
         return None
-    told = [*(told for told, _ in found), "pictures unlike those of its training, which it answers all the same"]
+    told = [*(told for told, _ in found), "pictures unlike those of its training: it answers them, too"]
     return Finding("What not to trust it with?", f"{wording.begun('; '.join(told))}.", found[0][1])
 
 
@@ -235,7 +236,7 @@ _FINDINGS = (_good, _weak, _looks, _beside, _hangs, _not_trusted)
 def _pictures(run, found):
     edge = "" if _where(run) is None else " Where the right place is known, the blue line is its edge."
     lacks = any(one.picture is None for one in found[:PICTURED])
-    none = " Where there is no picture, no image that was kept is." if lacks else ""
+    none = " Where there is no picture, none of those that this page keeps is." if lacks else ""
     return (
         f"One picture for each, on which it is rightly {_answered(run)}.{none} Orange is what the network's map marks, "
         f"the stronger the more.{edge} Open one to see all that is known of it."

@@ -44,15 +44,17 @@ def test_what_is_clearly_worse_than_always_saying_no_is_said_to_be():
 
 
 def test_how_well_is_said_of_the_errors_that_it_avoids():
-    assert of([(0.38, 0.37, 0.39)]).lead.endswith("answers very well.")
-    assert said(of([(0.38, 0.37, 0.39)]), "How good is it?").endswith(
-        "clearly better than always giving a question's usual answer (60.0 %): it avoids 95 of 100 errors that this "
-        "would make."
+    assert of([(0.38, 0.37, 0.39)]).lead.endswith(
+        "answers very well: 95 of 100 errors that always giving a question's usual answer would make are avoided."
     )
-    assert of([(0.02, 0.01, 0.03)]).lead.endswith("answers poorly.")
+    assert said(of([(0.38, 0.37, 0.39)]), "How good is it?").endswith(
+        "clearly better than always giving a question's usual answer (60.0 %)."
+    )
+    assert of([(0.02, 0.01, 0.03)]).lead.endswith("would make are avoided.")
+    assert " answers poorly: 5 of 100 errors " in of([(0.02, 0.01, 0.03)]).lead
     unsure = of([(0.02, -0.01, 0.05)])
     assert unsure.lead.endswith("answers no better than the usual answer, as far as these images show.")
-    assert "avoids" not in said(unsure, "How good is it?")
+    assert "avoided" not in unsure.lead
 
 
 def test_without_known_places_the_middle_of_the_picture_is_the_rival():
@@ -98,9 +100,12 @@ def localisation(*pointing, over_the_blob=SURE):
 
 def test_where_it_looks_is_said_beside_the_middle_and_how_the_right_place_is_known():
     found = of([(0.3, 0.2, 0.35)] * 2, localisation=localisation(0.9, 0.7))
-    assert found.numbers[2] == ("80.0 %", "of its maps point at the right place")
+    assert found.numbers[2] == ("80.0 %", "of its maps point at the right place (all 2 attributes measured)")
     looks = said(found, "Where does it look?")
-    assert "For all 2 attributes, its highest point is at the right place in 80 % (75 to 85) of the pictures" in looks
+    assert (
+        "For all 2 attributes, its highest point is at the right place in 80.0 % (75.0 to 85.0) of the pictures"
+        in looks
+    )
     assert (
         "clearly better than always pointing at the middle (20 %); 3.0 times as much of the map as by chance" in looks
     )
@@ -116,7 +121,7 @@ def test_the_wrong_places_are_named_with_their_shares():
         "pictures."
     )
     beside = of([(0.3, 0.2, 0.35)] * 2, localisation=localisation(0.9, 0.3))
-    assert said(beside, question) == "In clearly more than half of the pictures it looks beside Name1 (70 %)."
+    assert said(beside, question) == ("Its map points mostly at another place for Name1 (in 70 % of the pictures).")
     middle = of([(0.3, 0.2, 0.35)] * 2, localisation=localisation(0.9, 0.7, over_the_blob=NONE))
     assert said(middle, question) == (
         "For Name0 and Name1 it finds the right place not clearly better than the middle does."
@@ -130,14 +135,14 @@ def test_a_picture_is_one_that_was_rightly_answered():
     found = of([(0.3, 0.2, 0.35)] * 2, mask_grids=Result({}, arrays | {"correct": np.array([False, True, False])}))
     first, second = (one.picture for one in found.targets)
     assert first.alternative.startswith("Name0 on b.jpg: the map highest at") and second is None
-    assert "Where there is no picture, no image that was kept is." in found.pictures
+    assert "Where there is no picture, none of those that this page keeps is." in found.pictures
 
 
 def test_an_answer_that_adds_nothing_is_not_to_be_trusted():
     doubt = said(of([(0.3, 0.2, 0.35), (0.01, -0.1, 0.2), (-0.1, -0.2, -0.05)]), "What not to trust it with?")
     assert doubt == (
         "Its answers about Name2 and Name1 (2 of 3), not clearly better than always saying the same; pictures unlike "
-        "those of its training, which it answers all the same."
+        "those of its training: it answers them, too."
     )
 
 
@@ -161,8 +166,8 @@ def test_classes_that_are_never_found_are_named_and_doubted():
     found = of([], accuracy=classes(0.0, 0.8, 0.0))
     assert found.lead.startswith("This classifier says which of 3 classes a picture shows (Name 0, Name 1 and Name 2).")
     assert said(found, "Which answers are weak?") == (
-        "No image of Name 0 and Name 2 is found. The most frequent error is to take Name 0 for Name 1 (10 images, "
-        "100 % of its own)."
+        "No image of Name 0 and Name 2 is found. The most frequent error is to take Name 0 for Name 1: 10 images, "
+        "100 % of those of Name 0."
     )
     assert said(found, "What not to trust it with?").startswith(
         "A single answer: 60 of 100 are wrong; finding Name 0 and Name 2: no image of them was found; "
@@ -191,7 +196,7 @@ def robustness(noisy, clean=(0.9, 0.89, 0.91)):
     ("noisy", "told"),
     [
         ((0.51, 0.49, 0.53), "51.0 % (49.0 to 53.0) instead of 90.0 % (89.0 to 91.0), not measurably different from"),
-        ((0.8, 0.79, 0.81), "80.0 % (79.0 to 81.0) instead of 90.0 % (89.0 to 91.0), clearly better than guessing"),
+        ((0.8, 0.79, 0.81), "80.0 % (79.0 to 81.0) instead of 90.0 % (89.0 to 91.0), above guessing (50 %)"),
         ((0.9, 0.88, 0.92), None),  # noise costs nothing: no doubt
     ],
 )

@@ -63,8 +63,8 @@ def weakest(result) -> str:
     if missed := [name for name, recall in found.items() if recall.value == 0]:
         told = f"No image of {wording.names(missed)} is found"
     return (
-        f"{told}. The most frequent error is to take {wording.plain(true)} for {wording.plain(answered)} "
-        f"({wording.count(count, 'image')}, {100 * share:.0f} % of its own)."
+        f"{told}. The most frequent error is to take {wording.plain(true)} for {wording.plain(answered)}: "
+        f"{wording.count(count, 'image')}, {100 * share:.0f} % of those of {wording.plain(true)}."
     )
 
 
