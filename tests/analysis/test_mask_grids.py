@@ -115,7 +115,7 @@ def test_an_attribute_without_positives_is_left_out():
     found = mask_grids.compute(untrained.answer(run, labels, probabilities), "test")
     assert 1 not in found.arrays["attribute"][~found.arrays["of_pair"]]
     labels[:] = False
-    with pytest.raises(Unavailable, match="no attribute has a positive"):
+    with pytest.raises(Unavailable, match="the split has no positive image"):
         mask_grids.compute(untrained.answer(run, labels, probabilities), "test")
 
 
