@@ -1,5 +1,6 @@
 """The user's own CSV: what is read, how splits are drawn, and what is refused in which words."""
 
+import csv
 import functools
 import time
 import unicodedata
@@ -197,13 +198,16 @@ def test_the_first_ten_errors_are_told_and_all_counted(table, refusal):
     assert (line.count("Received"), line.endswith("; and 23 more")) == (10, True)
 
 
-def test_two_hundred_thousand_rows_are_refused_within_a_second(tmp_path, refusal):
+def test_two_hundred_thousand_rows_are_refused_as_fast_as_csv_reads_them_a_few_times(tmp_path, refusal):
     table = tmp_path / "table.csv"
     rows = "".join(f"{n}.png,{n % 2},{n % 3 % 2},{n % 5 % 2},train,a note of its own {n}\n" for n in range(200_000))
     table.write_text("image,one,two,three,split,note\n" + rows + "last.png,1,1,0,nowhere,\n")
     begin = time.process_time()
+    with table.open() as file:
+        assert sum(1 for _ in csv.DictReader(file)) == 200_001
+    read = time.process_time()
     line = refusal(settings(table, group_column=None))
-    assert time.process_time() - begin < 1
+    assert time.process_time() - read < 7 * (read - begin)  # about 3.5 are needed
     assert line == (f"{table}, line 200002, column 'split': expected train, validation or test. Received: 'nowhere'")
 
 
