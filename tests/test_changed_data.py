@@ -385,7 +385,7 @@ def test_other_data_are_evaluated_anew_and_apart(work, other):
         "the network was trained on none of them",
         "labels of what these data do not have are not known: dim",
         "left out, which the run does not answer: hat",
-        "32 test images of ",
+        "32 test images from ",
         " of other data than it was trained with",
     ):
         assert words in page
