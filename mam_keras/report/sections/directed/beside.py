@@ -60,7 +60,7 @@ def gains(view, name):
         for v, variant in enumerate(result.values["variants"] if role == "before" else result.values["variants"][:1]):
             offset = f", {OFFSETS[variant]}" if v else ""
             columns.append(Column(f"{view.named(role)}{offset}", "percent", 2))
-            found.append([(result.arrays[key][question, v]) for key in _MEASURES])
+            found.append([result.arrays[key][question, v] for key in _MEASURES])
     rows = [(title, *(Estimate.of(one[place]) for one in found)) for place, title in enumerate(_MEASURES.values())]
     caption = f"How much more often this run is right about {view.attribute} beside {view.other}, on the same images."
     note = "Paired: every resample draws the same images for both runs. One whose interval leaves out 0 is more than "
