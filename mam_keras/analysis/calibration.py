@@ -1,9 +1,11 @@
 """When a head says 80 %, is it "yes" in 80 of 100 images? From predictions.npz alone."""
 
+import math
+
 import numpy as np
 
 from mam_keras.analysis.result import Result
-from mam_keras.statistics import defined_mean, estimates, ratio, resample_weights
+from mam_keras.statistics import Estimate, defined_mean, estimates, ratio, resample_weights
 
 NEEDS = {"predictions", "labels"}
 VERSION = 2
@@ -58,6 +60,19 @@ def compute(run, split):
         "heads": list(predictions.probabilities),
     }
     return Result(values, arrays)
+
+
+def headline(result):
+    """`calibration_error` of the head that answers, and `calibration_error_chance`: what chance leaves of it.
+
+    The mean over attributes; of exclusive targets that of the answers.
+    """
+    of = f"{result.values['heads'][0]}.{'top.error.pooled' if result.values['exclusive'] else 'error.mean'}"
+    error, chance = result.arrays[of]
+    return {
+        "calibration_error": Estimate.of((error, math.nan, math.nan)),
+        "calibration_error_chance": Estimate.of((chance, math.nan, math.nan)),
+    }
 
 
 def _reliability(probabilities, labels, known, units, config):

@@ -73,20 +73,29 @@ def compute(run, split):
 
 
 def headline(result):
-    """Of the small regions of the split's own images, in the mean over attributes.
+    """Of the small regions, in the mean over attributes.
 
-    `localisation` and `pointing` are the energy ratio and the pointing game of the network's own map, NAME_grad_cam
-    those of Grad-CAM where that is another one, and `localised` is how many attributes these are.
+    `localisation` and `pointing` are the energy ratio and the pointing game of the network's own map on the split's own
+    images, `localised` how many attributes these are; where there are part masks as well, which are of other images,
+    `localisation_parts`, `pointing_parts` and `localised_parts` are those there. NAME_grad_cam is of Grad-CAM, where
+    that is another map, and NAME_blob of a blob in the middle.
     """
     sets, methods = result.values["sets"], result.values["methods"]
     where = regions.own(sets)
+    found = _headline(result, where, "", methods)
+    if where != regions.PartMasks.name in sets:
+        found |= _headline(result, regions.PartMasks.name, "_parts", methods)
+    return found
+
+
+def _headline(result, where, ending, methods):
     found = {}
     for name, measure in (("localisation", "ratio"), ("pointing", "pointing")):
         mean = result.arrays[f"{where}.small.{measure}.mean"]
-        found[name] = Estimate.of(mean[0])
-        if "grad_cam" in methods[1:]:
-            found[f"{name}_grad_cam"] = Estimate.of(mean[methods.index("grad_cam")])
-    return found | {"localised": Estimate(len(result.values[where]["small"]), None, None)}
+        for control, method in (("", methods[0]), ("_grad_cam", "grad_cam"), ("_blob", "blob")):
+            if not control or method in methods[1:]:
+                found[f"{name}{ending}{control}"] = Estimate.of(mean[methods.index(method)])
+    return found | {f"localised{ending}": Estimate(len(result.values[where]["small"]), None, None)}
 
 
 def measure(maps, inside, counted):

@@ -14,7 +14,7 @@ class EpochLines(keras.callbacks.Callback):
 
     Args:
         epochs: how many the run has.
-        heads: names of the heads.
+        heads: {name of a head: what a line calls it}.
         steps: of an epoch.
         file: where `records.Progress` is kept while it trains; None for nowhere.
     """
@@ -51,7 +51,7 @@ class EpochLines(keras.callbacks.Callback):
         )
 
     def _accuracies(self, logs, prefix):
-        named = ((head.replace("_", "-"), logs[f"{prefix}{head}_accuracy"]) for head in self.heads)
+        named = ((title, logs[f"{prefix}{head}_accuracy"]) for head, title in self.heads.items())
         return ", ".join(f"{name} {100 * accuracy:.1f} %" for name, accuracy in named)
 
 

@@ -93,7 +93,8 @@ def _run(config, directory, strategy, source):
             trained_on.write(directory.data, source.targets, splits)
     del weights  # as much again as the network
     board = keras.callbacks.TensorBoard(directory.logs, write_graph=False) if chief else keras.callbacks.Callback()
-    steps, heads = len(train) // config.training.batch_size, [head.name for head in network.heads]
+    steps = len(train) // config.training.batch_size
+    heads = {head.name: predictions.title(head.name, source.targets.exclusive) for head in network.heads}
     lines = EpochLines(config.training.epochs, heads, steps, directory.progress if chief else None)
     trainer.fit(train, validation, directory, [lines, board], blocks)
     if config.training.early_stopping and trainer.restore(directory.best_checkpoint) is None:

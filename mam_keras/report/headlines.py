@@ -13,6 +13,9 @@ _COLUMNS = {
     "noise_robustness": Column("balanced accuracy under noise", "percent"),
     "localisation": Column("localisation (1 is chance)", "number", 2),
     "pointing": Column("pointing game", "percent"),
+    "localisation_parts": Column("localisation in part masks (1 is chance)", "number", 2),
+    "pointing_parts": Column("pointing game, part masks", "percent"),
+    "localised_parts": Column("attributes localised in part masks", "integer"),
     "localised": Column("attributes localised", "integer"),
     "covering": Column("logit lost by covering what the map marks", "number", 2),
     "deletion": Column("deletion, area", "number", 3),
@@ -37,6 +40,7 @@ _COLUMNS = {
     "region_covered_blur": Column("balanced accuracy, region blurred", "percent"),
     "toggled_other": Column("logit moved by the other alone", "number", 2),
     "toggled_own": Column("logit moved by itself alone", "number", 2),
+    "calibration_error": Column("calibration error", "percent"),
     "parameters": Column("parameters", "integer"),
     "training_ms": Column("ms of training an image", "number", 2),
     "answering_ms": Column("ms of answering an image", "number", 2),
@@ -49,6 +53,7 @@ _CONTROLS = {
     "_blob": "centre blob",
     "_random": "random blocks",
     "_centre": "the middle",
+    "_chance": "by chance",
 }
 
 

@@ -21,6 +21,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 MEASURED_ALIKE = ("analysis", "evaluation")  # sections that no run changes for itself
 TESTED = (  # analyses of the test images
     "accuracy",
+    "calibration",
     "masks",
     "noise",
     "localisation",

@@ -3,10 +3,13 @@
 study.json has all of it, study.csv a row for each run.
 """
 
+from dataclasses import asdict
+
 from mam_keras import analysis
 from mam_keras.analysis import directing
 from mam_keras.files import write_csv, write_json
 from mam_keras.statistics import Estimate
+from mam_keras.study.best import best, lowest
 from mam_keras.study.choice import choose
 from mam_keras.study.plan import in_words
 from mam_keras.study.seeds import over_seeds, paired
@@ -22,6 +25,8 @@ def collect(study, looked, failed) -> dict:
      "chosen": group or None, "eligible": groups that lose little enough, both by `choice.choose`,
      "unaided": the group chosen among those whose training was not told where attributes are, or None,
      "pairs": [[attribute, other]], see `plan.Study.pairs`,
+     "best": {MEASURE: `best.Best` as a dictionary}, on test, of the measures that are good or bad, and
+     "best_unaided": the same among settings whose training was not told where attributes are,
      "measures": {ANALYSIS: its measures on test; "directing": MEASURE:ATTRIBUTE:OTHER of `directing.figures`},
      "runs": [{"run", "group", "seed", "changes": {key: value}, "failed": why or None, "epochs",
                "missing": {analysis: why}, "aided": whether training was told (loss.localisation),
@@ -55,6 +60,7 @@ def tabulated(study, runs, measures) -> dict:
     rule = study.baseline, study.file.most_accuracy_lost, accuracy, by
     chosen, eligible = choose(means, *rule)
     aided = {name for name, one in by_name.items() if one["aided"]}
+    every = dict.fromkeys(measure for one in by_name.values() for measure in one["test"])
     unaided, _ = choose({name: found for name, found in means.items() if name not in aided - {rule[0]}}, *rule)
     return {
         "name": study.name,
@@ -66,6 +72,8 @@ def tabulated(study, runs, measures) -> dict:
         "eligible": eligible,
         "unaided": None if unaided in aided else unaided,
         "pairs": [list(pair) for pair in study.pairs],
+        "best": _best(runs, by_name, every),
+        "best_unaided": _best(runs, {name: one for name, one in by_name.items() if name not in aided}, every),
         "measures": measures,
         "runs": runs,
         "groups": groups,
@@ -78,6 +86,26 @@ def write(found, directory):
     names = list(dict.fromkeys(name for row in rows for name in row))
     write_csv(directory.table, [{name: row.get(name) for name in names} for row in rows])
     write_json(directory.results, found)
+
+
+def figures(found) -> list[dict]:
+    """What settings measured on test, over their seeds, as a report's `figures.json` has it, for whoever quotes it.
+
+    [{"run": group, "seeds": [...], "figures": {MEASURE: {"value", "low", "high"}},
+      "less": {BASELINE: the same, paired by seeds}}], of the groups with a finished run.
+    """
+    return [
+        {
+            "run": one["group"],
+            "seeds": one["seeds"],
+            "figures": {name: asdict(Estimate(*numbers)) for name, numbers in one["test"].items()},
+            "less": {
+                found["baseline"]: {name: asdict(Estimate(*numbers)) for name, numbers in one["difference"].items()}
+            },
+        }
+        for one in found["groups"]
+        if one["seeds"]
+    ]
 
 
 def notes(group, found) -> list[str]:
@@ -104,6 +132,17 @@ def table(found) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+def _best(runs, groups, measures):
+    own = {name: [one for one in runs if one["group"] == name] for name in groups}
+    costs = {name: one["test"].get("answering_ms", [None])[0] for name, one in groups.items()}
+    found = {
+        m: best({name: _values(of, "test", m) for name, of in own.items()}, lowest(m), costs)
+        for m in measures
+        if lowest(m) is not None
+    }
+    return {name: asdict(one) for name, one in found.items() if one is not None}
 
 
 def _run(study, name, looked, why):

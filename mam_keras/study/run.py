@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mam_keras import command_line, data, trained_on
 from mam_keras.errors import RunError, UserError
-from mam_keras.files import write_text
+from mam_keras.files import write_json, write_text
 from mam_keras.fit import guidance
 from mam_keras.study import results, training
 from mam_keras.study.analyses import analyse
@@ -15,7 +15,7 @@ def run(study, directory, out=None):
     """Trains what is missing of a `plan.Study` in its opened `StudyDirectory`, asks what is missing, and compares.
 
     Args:
-        out: the folder of the page; reports/<the study's name> when None.
+        out: the folder of the page, with `figures.json` beside it; reports/<the study's name> when None.
 
     Raises what `train` and `analyse` raise.
     """
@@ -25,6 +25,7 @@ def run(study, directory, out=None):
     results.write(found, directory)
     path = Path(out or Path("reports") / study.name) / "index.html"
     write_text(path, page(study, found, {name: one.reported for name, one in looked.items()}))
+    write_json(path.with_name("figures.json"), results.figures(found))
     print(f"\n{results.table(found)}\n{len(study.configs)} runs, {len(failed)} of which failed")
     print(f"Written: {directory.results}, {directory.table.name} there, and {path}")
 

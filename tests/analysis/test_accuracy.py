@@ -230,6 +230,9 @@ def test_errors_that_cancel_out_show_only_attribute_by_attribute():
     found = calibration.compute(run_of(labels, {"attributes": np.full((40, 2), 0.5)}), "test")
     assert found.arrays["attributes.error.mean"][0] == pytest.approx(0.25)
     assert found.arrays["attributes.error.pooled"][0] == pytest.approx(0)
+    headline = calibration.headline(found)
+    assert headline["calibration_error"].value == pytest.approx(0.25)
+    assert headline["calibration_error_chance"].value == found.arrays["attributes.error.mean"][1]
 
 
 def test_what_chance_alone_leaves():
@@ -266,6 +269,7 @@ def test_the_error_of_the_answer_among_classes_by_hand():
     known = np.array([True, True, True, False])[:, None] & np.ones((1, 3), bool)
     found = calibration.compute(run_of(labels, {"attributes": probabilities}, known=known, exclusive=True), "test")
     assert found.arrays["attributes.top.error.pooled"][0] == pytest.approx((2 * (0.8 - 0.5) + 1 * (1 - 0.6)) / 3)
+    assert calibration.headline(found)["calibration_error"].value == found.arrays["attributes.top.error.pooled"][0]
     np.testing.assert_allclose(found.arrays["attributes.top.pooled"][[6, 8], :3], [[1, 0.6, 1], [2, 0.8, 0.5]])
     assert found.arrays["attributes.error"][1, 0] == pytest.approx((0.1 + 0.2 + 0.4) / 3)  # B: 0.2, 0.1 no; 0.6 yes
 

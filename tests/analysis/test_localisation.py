@@ -200,12 +200,25 @@ def test_unknown_labels_are_not_looked_for(monkeypatch):
 def test_what_a_study_tabulates(monkeypatch):
     found = localise(looked_at.balanced(images=60), monkeypatch)
     headline, mean = localisation.headline(found), found.arrays["squares.small.ratio.mean"]
-    assert list(headline) == ["localisation", "localisation_grad_cam", "pointing", "pointing_grad_cam", "localised"]
+    energy = ["localisation", "localisation_grad_cam", "localisation_blob"]
+    assert list(headline) == [*energy, "pointing", "pointing_grad_cam", "pointing_blob", "localised"]
     assert headline["localisation"].value == mean[0, 0]
     assert headline["localisation_grad_cam"].low == mean[1, 1]
+    assert headline["localisation_blob"].high == mean[found.values["methods"].index("blob"), 2]
     assert headline["localised"].value == len(found.values["squares"]["small"])
     found.values["parts"], found.values["sets"] = found.values["squares"], ["parts", "squares"]
-    assert localisation.headline(found)["localisation"] == headline["localisation"]  # parts are other images
+    found.arrays |= {
+        f"parts.small.{m}.mean": 2 * found.arrays[f"squares.small.{m}.mean"] for m in ("ratio", "pointing")
+    }
+    both = localisation.headline(found)  # parts are other images
+    assert {name: both[name] for name in headline} == headline
+    assert both["localisation_parts"].value == 2 * mean[0, 0]
+    assert set(both) - set(headline) == {f"{name}_parts{rest}" for name, rest in map(_parted, headline)}
+
+
+def _parted(name):
+    own = name.partition("_")[0]
+    return own, name.removeprefix(own)
 
 
 def test_without_true_positives_nothing_is_reported(monkeypatch):

@@ -17,7 +17,10 @@ from tests.report import markup
 from tests.study import made_up
 
 EVIL = '<script>alert("1")</script>{{ 7 * 7 }}$x_{1}$'
-NAMES = ("choice", "runs", "directing", "localisation", "faithfulness", "robustness", "masks", "cost", "training")
+NAMES = (
+    *("side-by-side", "choice", "runs", "directing", "localisation", "faithfulness", "robustness", "calibration"),
+    *("masks", "cost", "training"),
+)
 SAID = {"localisation": {"papers": ("A blob does better.",), "small_field": ("Above Grad-CAM.",), "costly": ("no",)}}
 
 
@@ -156,8 +159,9 @@ def test_a_page_has_the_sections_of_what_its_study_asks_alone(found):
             return tuple(make(view_of(found)).name for make in asked_about(asked))
 
     assert names(*TESTED) == NAMES
-    assert names("accuracy", "cost") == ("choice", "runs", "cost", "training")
-    assert names("accuracy", "groups", "deletion") == ("choice", "runs", "directing", "faithfulness", "training")
+    assert names("accuracy", "cost") == ("side-by-side", "choice", "runs", "cost", "training")
+    asked = ("side-by-side", "choice", "runs", "directing", "faithfulness", "training")
+    assert names("accuracy", "groups", "deletion") == asked
 
 
 def test_every_run_is_a_labelled_point_of_accuracy_against_localisation(found):
@@ -165,6 +169,66 @@ def test_every_run_is_a_labelled_point_of_accuracy_against_localisation(found):
     for name in ("papers (baseline)", "small_field (chosen)"):
         assert f">{name}<" in points.picture
     assert points.alternative == "Localisation at accuracy: papers 1.25 at 90.0 %, small_field 2.60 at 89.5 %."
+
+
+def test_the_area_of_a_point_is_what_an_answer_costs():
+    runs = [
+        made_up.run(f"run{n}", (0.9, 0.7, 0.5, 1.1, 9, 0.1), localisation=1 + n, answering_ms=4.0 * n) for n in (1, 4)
+    ]
+    (figure,) = blocks(section("localisation", made_up.study(*runs)), Figure)
+    assert figure.caption.endswith("is the time that an image takes to be answered, 4.00 to 16.00 ms.")
+    (partly,) = blocks(section("localisation", made_up.study(runs[0], runs[1] | {"test": runs[0]["test"]})), Figure)
+    without = [one | {"test": {k: v for k, v in one["test"].items() if k != "answering_ms"}} for one in runs[:1]]
+    (unknown,) = blocks(section("localisation", made_up.study(*without, runs[1])), Figure)
+    assert "answered" in partly.caption
+    assert "answered" not in unknown.caption
+
+
+def test_all_settings_side_by_side_with_what_is_not_behind_the_best(found):
+    (missing,) = blocks(section("side-by-side", found), Missing)
+    assert missing.text == "Nobody can say which is best: that takes two settings of at least 3 seeds each."
+    assert section("side-by-side", found).summary == ()
+
+    several = section("side-by-side", made_up.seeded(own=(0.91, 0.92, 0.91), base=(0.90, 0.905, 0.90)))
+    (table,) = blocks(several, Table)
+    accuracy = rows(table)[0]
+    assert accuracy["on the test images"] == "top-1 accuracy"
+    assert (accuracy["g (baseline)"], accuracy["gM (chosen)"]) == ("90.2 %", "91.3 % *")
+    assert several.summary[0] == (
+        "For the most right answers: gM, with the highest top-1 accuracy, 91.3 %, measurably ahead of every other over "
+        "3 seeds."
+    )
+
+
+def test_who_should_take_what_follows_from_the_seeds():
+    settings = {
+        "plain": {"localisation": (1.0, 1.1, 1.2), "deletion": (0.2, 0.3, 0.4), "answering_ms": (1.0, 1.0, 1.0)},
+        "told": {"localisation": (7.0, 7.1, 7.2), "deletion": (0.1, 0.3, 0.5), "answering_ms": (2.0, 2.0, 2.1)},
+        "masked": {"localisation": (3.0, 3.1, 3.3), "deletion": (0.5, 0.6, 0.7), "answering_ms": (3.0, 3.0, 3.0)},
+    }
+    runs = [
+        made_up.run(
+            f"{name}-seed{seed}",
+            (0.9, 0.9, None, None, None, None),
+            group=name,
+            seed=seed,
+            **{measure: values[seed - 1] for measure, values in of.items()},
+        )
+        | {"aided": name == "told"}
+        for name, of in settings.items()
+        for seed in (1, 2, 3)
+    ]
+    said = section("side-by-side", made_up.study(*runs)).summary
+    assert said[2:] == (
+        "For maps that lie where the attribute is: told, which was told where it is, with the highest localisation (1 "
+        "is chance), 7.10, measurably ahead of every other over 3 seeds.",
+        "Of those that nobody told where the attribute is: masked, with the highest localisation (1 is chance), 3.13, "
+        "measurably ahead of every other over 3 seeds.",
+        "For maps that mark what the answer needs: plain, with the lowest deletion, area, 0.300; not measurably behind "
+        "it over 3 seeds: told (0.300). Of these plain answers fastest (1.00 ms an image).",
+        "For the least time: plain, with the lowest ms of answering an image, 1.00, measurably ahead of every other "
+        "over 3 seeds.",
+    )
 
 
 def test_points_that_lie_together_have_labels_that_do_not():

@@ -75,7 +75,7 @@ def test_the_study_that_comes_with_the_package_is_one():
             {"seeds": [1], "runs": {"papers": {"seed": 2}}},
             r"study\.yaml: runs\.papers: expected no seed of its own where the study has `seeds`\. Received: 2",
         ),
-        ({"analyses": ["beauty"]}, r"study\.yaml: analyses\.0: expected 'accuracy', 'masks', "),
+        ({"analyses": ["beauty"]}, r"study\.yaml: analyses\.0: expected 'accuracy', 'calibration', "),
         (
             {"analyses": ["accuracy", "cost"]},
             r"study\.yaml: analyses: expected accuracy and localisation among them, by which runs are chosen",

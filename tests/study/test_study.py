@@ -126,6 +126,14 @@ def test_the_page_is_whole_and_the_command_says_where_it_is(finished, folder):
     assert "16 validation images, 8 test images" in facts["Data"]
 
 
+def test_beside_the_page_stands_what_a_table_may_quote(found, folder):
+    papers, top = json.loads((folder / "reports/small/figures.json").read_text())
+    assert (papers["run"], papers["less"], papers["seeds"]) == ("papers", {"papers": {}}, [found["runs"][0]["seed"]])
+    value, low, high = found["groups"][1]["test"]["accuracy"]
+    assert top["figures"]["accuracy"] == {"value": value, "low": low, "high": high}
+    assert top["less"]["papers"]["accuracy"]["value"] == found["groups"][1]["difference"]["accuracy"][0]
+
+
 def test_again_it_trains_and_computes_nothing_and_draws_the_same_page(found, folder, start):
     page = folder / "reports/small/index.html"
     process = start(folder, "study.yaml", "--set", "model.channels=5", "--out", "again")

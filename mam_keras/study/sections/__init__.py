@@ -3,9 +3,10 @@
 from functools import partial
 
 from mam_keras.analysis import directing as figures
-from mam_keras.study.sections import choice, directing, localisation, measured, runs, training
+from mam_keras.study.sections import choice, directing, localisation, measured, runs, side_by_side, training
 
 _SECTIONS = (  # and the analyses that each is about; None of every study
+    (side_by_side.section, None),
     (choice.section, None),
     (runs.section, None),
     (directing.section, figures.ANALYSES),

@@ -7,6 +7,7 @@ from mam_keras.report.headlines import column, shown
 TITLE = "Localisation"
 _WIDTH, _HEIGHT = 6.2, 3.4  # of the plot of accuracy against localisation, in inches
 _LETTER, _LINE = 0.062, 0.13  # of its labels, in inches
+_POINT = 9.0  # the width of what is slowest to answer, in points
 
 
 def section(view):
@@ -25,7 +26,7 @@ def section(view):
 
 
 def _against_accuracy(view):
-    """A point for each group."""
+    """A point for each group, whose area is the time that an answer takes, where that was measured of all."""
     accuracy = view.found["accuracy"]
     points = [
         (one, view.found_of(one)["test"]["localisation"], view.found_of(one)["test"][accuracy])
@@ -35,6 +36,8 @@ def _against_accuracy(view):
     if not points:
         return
     canvas, axes = figures.canvas(_WIDTH + 0.8, _HEIGHT + 0.6)
+    times = {one["group"]: one["test"].get("answering_ms", [None])[0] for one, *_ in points}
+    times = {} if None in times.values() else times
     for one, (x, *across), (y, *along) in points:
         color, *_ = view.look(one)
         wide = 2 if one is view.chosen else 1
@@ -42,7 +45,8 @@ def _against_accuracy(view):
             axes.hlines(100 * y, *across, color=color, linewidth=wide)
         if along[0] is not None:
             axes.vlines(x, *(100 * end for end in along), color=color, linewidth=wide)
-        axes.plot(x, 100 * y, "o", color=color, markersize=4 + 2 * wide)
+        size = _POINT * (times[one["group"]] / max(times.values())) ** 0.5 if times else 4 + 2 * wide
+        axes.plot(x, 100 * y, "o", color=color, markersize=size)
     axes.axvline(1, color=figures.INK, linewidth=0.6, linestyle=":")
     axes.margins(x=0.15, y=0.1)
     _label(axes, [view.name(one) for one, *_ in points], [(x[0], 100 * y[0]) for _, x, y in points])
@@ -50,6 +54,9 @@ def _against_accuracy(view):
     axes.set_ylabel(f"{column(accuracy).title}, %")
     caption = "Accuracy against localisation on the test images. Better is up and to the right. Dotted: chance."
     caption += f" Lines are 95 % intervals over the {'seeds' if view.seeded else 'images'}."
+    if times:
+        low, high = (shown("answering_ms", end(times.values())) for end in (min, max))
+        caption += f" The area of a point is the time that an image takes to be answered, {low} to {high} ms."
     words = ", ".join(
         f"{one['group']} {shown('localisation', x[0])} at {shown(accuracy, y[0])}" for one, x, y in points
     )

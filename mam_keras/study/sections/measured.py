@@ -19,6 +19,13 @@ SECTIONS = {  # {name: (title, analyses, how to read it, why it may be missing)}
         "name where it beats the controls that need none.",
         "No run was tested under noise.",
     ),
+    "calibration": (
+        "Calibration",
+        ("calibration",),
+        "How far the probabilities are from how often they are right (expected calibration error), beside what chance "
+        "leaves of it on so many images.",
+        "No run answered test images.",
+    ),
     "masks": (
         "Masks",
         ("masks",),
