@@ -207,9 +207,8 @@ def test_what_a_study_tabulates(monkeypatch):
     assert headline["localisation_blob"].high == mean[found.values["methods"].index("blob"), 2]
     assert headline["localised"].value == len(found.values["squares"]["small"])
     found.values["parts"], found.values["sets"] = found.values["squares"], ["parts", "squares"]
-    found.arrays |= {
-        f"parts.small.{m}.mean": 2 * found.arrays[f"squares.small.{m}.mean"] for m in ("ratio", "pointing")
-    }
+    for name in ("ratio", "pointing"):
+        found.arrays[f"parts.small.{name}.mean"] = 2 * found.arrays[f"squares.small.{name}.mean"]
     both = localisation.headline(found)  # parts are other images
     assert {name: both[name] for name in headline} == headline
     assert both["localisation_parts"].value == 2 * mean[0, 0]
