@@ -5,7 +5,7 @@ import shutil
 import threading
 import time
 
-from mam_keras import child, directed, records
+from mam_keras import child, command_line, data, directed, records
 from mam_keras import config as configuration
 from mam_keras.errors import UserError
 from mam_keras.files import locked, write_text
@@ -55,7 +55,10 @@ def prepare(plan, overwrite=False):
     told, there = plan.told, directed.read(plan.told.path)
     for directory, _ in plan.runs.values():
         child.await_other(directory)
-    if there is not None and not overwrite:
+    if overwrite:  # while what is there still is: what only the data can tell
+        command_line.import_tensorflow()
+        data.load(plan.config.data)
+    elif there is not None:
         _require_same(plan, there)
     to_train = [name for name, (directory, config) in plan.runs.items() if overwrite or not done(directory, config)]
     if not to_train:

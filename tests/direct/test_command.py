@@ -216,6 +216,14 @@ def test_a_training_that_is_refused_leaves_nothing_of_its_own(planned, monkeypat
     assert planned.told.path.exists() == there
 
 
+def test_nothing_is_overwritten_where_the_data_are_gone(planned, trained):
+    run.run(planned)
+    gone = planned.config.data.model_copy(update={"source": "folders", "directory": "gone"})
+    with pytest.raises(UserError, match="gone"):
+        run.run(dataclasses.replace(planned, config=planned.config.model_copy(update={"data": gone})), overwrite=True)
+    assert all(directory.finished for directory, _ in planned.runs.values())
+
+
 def test_a_worker_without_the_shared_directory_says_so(planned, trained, monkeypatch):
     monkeypatch.setattr(cluster, "meet", lambda _: None)
     with pytest.raises(UserError, match="expected a folder that all workers share"):
