@@ -231,6 +231,30 @@ def test_who_should_take_what_follows_from_the_seeds():
     )
 
 
+def test_side_by_side_names_the_best_worst_group_of_each_pair():
+    runs = [
+        made_up.run(
+            f"{group}-seed{seed}",
+            (0.9, 0.9, None, None, None, None),
+            group=group,
+            seed=seed,
+            **{"worst_group:Hat:Tie": value, "toggled_other:Hat:Tie": 3.0},
+        )
+        for group, value in (("before", 0.4), ("directed", 0.6))
+        for seed in (1, 2, 3)
+    ]
+    made = section("side-by-side", made_up.study(*runs, pairs=[("Hat", "Tie")]))
+    assert made.summary[-1] == (
+        "For Hat whatever Tie is: directed, with the highest worst group, 60.0 %, measurably ahead of every other over "
+        "3 seeds."
+    )
+    (table,) = blocks(made, Table)
+    assert [row["on the test images"] for row in rows(table)][-2:] == [
+        "worst group: Hat beside Tie",
+        "logit moved by the other alone: Hat beside Tie",
+    ]
+
+
 def test_points_that_lie_together_have_labels_that_do_not():
     runs = [made_up.run(f"run_number_{n}", (0.9, 0.7, 0.5, 1.1, 9, 0.1), localisation=0.5) for n in range(6)]
     (figure,) = blocks(section("localisation", made_up.study(*runs)), Figure)

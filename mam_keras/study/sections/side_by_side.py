@@ -56,7 +56,10 @@ def _cell(view, group, measure):
 
 def _summary(view):
     told = {one["group"] for one in view.groups if one["aided"]}
-    for measures, who in _WHO:
+    pairs = [
+        ((":".join(("worst_group", *pair)),), f"For {pair[0]} whatever {pair[1]} is") for pair in view.found["pairs"]
+    ]
+    for measures, who in (*_WHO, *pairs):
         measure = next((m for m in measures if m in view.found["best"]), None)
         if measure is None:
             continue
