@@ -123,6 +123,13 @@ class View:
             else "",
         )
 
+    def judged(self, group, measure):
+        """Of a group against the baseline over the seeds, without their names: "clearly better over 3 seeds"."""
+        seeds, gain = group["shared"], estimate(group["difference"].get(measure))
+        if seeds < LEAST or gain is None:
+            return f"of {wording.count(seeds, 'seed')}, where it takes {LEAST} to say which is better"
+        return f"{verdicts.word(gain)} over {seeds} seeds"
+
     def beats(self, group, measure):
         """Of a group against the baseline over the seeds, in one sentence: which is better, or why nobody can say."""
         gain, seeds = estimate(group["difference"].get(measure)), group["shared"]

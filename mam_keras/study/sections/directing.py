@@ -27,14 +27,14 @@ def section(view):
 
 
 def _summary(view, pair):
-    """Of every group of runs but the baseline."""
+    """Of every group of runs but the baseline, those of one verdict together."""
     for measure, what in (("worst_group", "the worst of the four groups"), ("apart", "where the two differ")):
-        measure = ":".join((measure, *pair))
+        measure, said = ":".join((measure, *pair)), {}
+        values = {one["group"]: estimate(view.found_of(one)["test"].get(measure)) for one in view.groups}
+        base = values.pop(view.found["baseline"], None)
         for group in view.groups:
-            both = [estimate(view.found_of(one)["test"].get(measure)) for one in (group, view.baseline)]
-            if group is not view.baseline and None not in both:
-                own, other = map(wording.percent, both)
-                yield (
-                    f"{pair[0]} beside {pair[1]}, {what}: {group['group']} is right in {own}, "
-                    f"{view.found['baseline']} in {other}. {view.beats(group, measure)}"
-                )
+            if (own := values.get(group["group"])) is not None:
+                said.setdefault(view.judged(group, measure), []).append(f"{group['group']} {wording.percent(own)}")
+        if said and base is not None:
+            found = "; ".join(f"{words}: {', '.join(names)}" for words, names in said.items())
+            yield f"{pair[0]} beside {pair[1]}, {what}: {view.found['baseline']} {wording.percent(base)}; {found}."
