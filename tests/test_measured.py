@@ -15,6 +15,7 @@ DRAWN = {  # runs of studies/directed_drawn_faces.yaml, as the table calls them
     "l1": "`l1`",
     "iou": "`iou`",
     "magnitude": "`magnitude`",
+    "magnitude_10": "`magnitude`, w_g 10",
     "energy": "`energy`",
     "energy_20": "`energy`, w_g 20",
     "by_default": "one epoch, as `mam-keras direct` does by default",
