@@ -149,7 +149,7 @@ def _pictures(view):
         f"The first true positive of the first {wording.count(len(rows[0][1]), view.noun)}, and over it in orange the "
         f"heat of the stages from low to high: {', '.join(view.stages)}. Each relative to its highest value."
     )
-    return Gallery("depth-pictures", caption, tuple(rows), 44 * (1 + len(view.stages)))
+    return Gallery("depth-pictures", caption, tuple(rows), 64 * (1 + len(view.stages)))
 
 
 def _tile(image, heat=None):
