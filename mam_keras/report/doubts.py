@@ -8,6 +8,8 @@ from mam_keras.report.sections import accuracy, classes, robustness
 from mam_keras.report.verdicts import Verdict
 from mam_keras.statistics import Estimate
 
+HARDLY = 0.1  # of what is gained on guessing without noise
+
 
 def doubts(run) -> list[tuple[str, str]]:
     """(what, the section that has the numbers) of a `ReportedRun` that has been evaluated, the gravest first."""
@@ -38,13 +40,16 @@ def _noise(result):
     guess = view.values["guess"]["balanced_accuracy"]
     balanced, clean = (view.estimate("balanced_accuracy", index, 0) for index in (noisy, view.noise[0]))
     against_guess = verdicts.verdict(balanced, guess)
+    known = None not in (balanced.value, clean.value)
+    hardly = "hardly " if known and balanced.value - guess < HARDLY * (clean.value - guess) else ""
     less = view.sigmas[0] == 0 and verdicts.verdict(verdicts.unpaired(balanced, clean)) is Verdict.WORSE
     if less or against_guess is not Verdict.BETTER:
         yield (
-            f"noisy pictures: under noise of sigma {view.conditions[noisy][1]:g} (black is 0, white 1) its balanced "
-            f"accuracy is {wording.percent(balanced)}"
+            f"noisy pictures: under noise of sigma {view.conditions[noisy][1]:g} (black is 0, white 1) it is right in "
+            f"{wording.percent(balanced)}"
             + (f" instead of {wording.percent(clean)}" if less else "")
-            + (", above " if against_guess is Verdict.BETTER else f", {against_guess.value} ")
+            + " where the rare answer counts as much as the common one, "
+            + (f"{hardly}more than " if against_guess is Verdict.BETTER else f"{against_guess.value} ")
             + f"guessing ({100 * guess:.0f} %)"
         )
 
@@ -52,9 +57,10 @@ def _noise(result):
 def _groups(result):
     for name, numbers in zip(result.values["subgroups"], result.arrays["balanced_accuracy.mean"], strict=True):
         difference = Estimate.of(numbers[2])
-        if verdicts.verdict(difference) is Verdict.WORSE:
-            less = wording.points(difference)
-            yield f"pictures labelled {wording.plain(name)} (balanced accuracy {less} beside the others)"
-        if verdicts.verdict(difference) is Verdict.BETTER:
-            less = wording.points(verdicts.turned(difference))
-            yield f"pictures not labelled {wording.plain(name)} (balanced accuracy {less} beside the others)"
+        labelled = {Verdict.WORSE: "labelled", Verdict.BETTER: "not labelled"}.get(verdicts.verdict(difference))
+        if labelled:
+            low, high = sorted(100 * abs(end) for end in (difference.low, difference.high))
+            yield (
+                f"pictures {labelled} {wording.plain(name)}, whose balanced accuracy is lower than that of the others "
+                f"by {100 * abs(difference.value):.1f} points ({low:.1f} to {high:.1f})"
+            )

@@ -58,7 +58,7 @@ def _lead(run):
     skill = verdicts.skill(right, usual, gain)
     if verdicts.verdict(gain) is Verdict.BETTER:
         avoided = 100 * gain.value / (1 - usual.value)
-        skill += f": {avoided:.0f} of 100 errors that {_USUAL[_exclusive(run)]} would make are avoided"
+        skill += f": it avoids {avoided:.0f} of 100 errors that {_USUAL[_exclusive(run)]} would make"
     return (
         f"This classifier {what} ({names}). It was examined on {wording.count(values['images'], f'{split} image')}"
         f"{people}{new}, and answers {skill}."
@@ -169,12 +169,13 @@ def _beside(run):
         shares = (f"{wording.plain(name)} (in {100 * wrong[name].value:.0f} % of the pictures)" for name in most)
         parts.append(f"its map points mostly at another place for {verdicts.listed(shares, _NAMED)}")
     if middle:
-        parts.append(f"for {wording.names(middle)} it finds the right place not clearly better than the middle does")
+        names = "there" if middle == most else f"for {wording.names(middle)}"
+        parts.append(f"{names} it is not clearly more often right than always pointing at the middle")
     if not parts:
         worst = max(wrong, key=lambda name: wrong[name].value)
         parts.append(
-            f"for none of {len(wrong)} in clearly more than half of the pictures; most often beside "
-            f"{wording.plain(worst)}, in {wording.percent(wrong[worst], 0)} of the pictures"
+            f"for no {wording.target(_exclusive(run))} of {len(wrong)} does its map point mostly at another place; it "
+            f"does so most for {wording.plain(worst)}, in {wording.percent(wrong[worst], 0)} of the pictures"
         )
     return Finding("Where does it look at the wrong place?", f"{wording.begun('; '.join(parts))}.", "localisation")
 
@@ -193,9 +194,10 @@ def _needs_the_middle(run):
         return None
     judged = f"of the {wording.count(measured, wording.target(_exclusive(run)))} that could be judged"
     return Finding(
-        "Where does it look at the wrong place?",
-        f"For {len(weak) or 'none'} {judged}, what its map marks does not matter clearly more than the middle of the "
-        f"picture{f': {wording.names(weak)}' if weak else ''}. Nobody has marked the right places in these pictures.",
+        "Where does it look?",
+        "Nobody has marked the right places in these pictures, so that nobody can say whether its map points at them. "
+        f"For {len(weak) or 'none'} {judged}, what the map marks does not matter clearly more than the middle of the "
+        f"picture{f': {wording.names(weak)}' if weak else ''}.",
         "faithfulness",
     )
 
@@ -212,12 +214,12 @@ def _hangs(run):
     blocks, positions = result.values["positions"]
     covering = zip(result.values["attributes"], result.arrays["covering.difference"][:, 1], strict=True)
     middle = verdicts.sorted_by({name: Estimate.of(one) for name, one in covering}).get(Verdict.WORSE, ())
-    but = f"; yet for {wording.names(middle)} the middle matters clearly more" if middle else ""
+    but = f"; for {wording.names(middle)}, taken alone, the middle matters clearly more" if middle else ""
     return Finding(
-        "Does the answer depend on that place?",
+        "Does the answer depend on what its map marks?",
         f"Covering the {100 * blocks / positions:.0f} % of a picture that its map marks loses {lost:.0f} of 100 right "
         f"answers; as much at random loses {random:.0f}, in the middle {centre:.0f}. As a guide to what decides, the "
-        f"map is {verdicts.against(gains)}{but}.",
+        f"map is all in all {verdicts.against(gains)}{but}.",
         "faithfulness",
     )
 
@@ -226,7 +228,7 @@ def _not_trusted(run):
     found = doubts(run)
     if not found:
         return None
-    told = [*(told for told, _ in found), "pictures unlike those of its training: it answers them, too"]
+    told = [*(told for told, _ in found), "pictures unlike those of its training, which it answers without a warning"]
     return Finding("What not to trust it with?", f"{wording.begun('; '.join(told))}.", found[0][1])
 
 
@@ -236,7 +238,7 @@ _FINDINGS = (_good, _weak, _looks, _beside, _hangs, _not_trusted)
 def _pictures(run, found):
     edge = "" if _where(run) is None else " Where the right place is known, the blue line is its edge."
     lacks = any(one.picture is None for one in found[:PICTURED])
-    none = " Where there is no picture, none of those that this page keeps is." if lacks else ""
+    none = " Where it says no picture, this page keeps no such image." if lacks else ""
     return (
         f"One picture for each, on which it is rightly {_answered(run)}.{none} Orange is what the network's map marks, "
         f"the stronger the more.{edge} Open one to see all that is known of it."

@@ -45,13 +45,13 @@ def test_what_is_clearly_worse_than_always_saying_no_is_said_to_be():
 
 def test_how_well_is_said_of_the_errors_that_it_avoids():
     assert of([(0.38, 0.37, 0.39)]).lead.endswith(
-        "answers very well: 95 of 100 errors that always giving a question's usual answer would make are avoided."
+        "answers very well: it avoids 95 of 100 errors that always giving a question's usual answer would make."
     )
     assert said(of([(0.38, 0.37, 0.39)]), "How good is it?").endswith(
         "clearly better than always giving a question's usual answer (60.0 %)."
     )
-    assert of([(0.02, 0.01, 0.03)]).lead.endswith("would make are avoided.")
-    assert " answers poorly: 5 of 100 errors " in of([(0.02, 0.01, 0.03)]).lead
+    assert of([(0.02, 0.01, 0.03)]).lead.endswith("usual answer would make.")
+    assert " answers poorly: it avoids 5 of 100 errors " in of([(0.02, 0.01, 0.03)]).lead
     unsure = of([(0.02, -0.01, 0.05)])
     assert unsure.lead.endswith("answers no better than the usual answer, as far as these images show.")
     assert "avoided" not in unsure.lead
@@ -59,14 +59,15 @@ def test_how_well_is_said_of_the_errors_that_it_avoids():
 
 def test_without_known_places_the_middle_of_the_picture_is_the_rival():
     found = of([(0.3, 0.2, 0.35)] * 3, faithfulness=faithfulness(SURE, WORSE, NONE))
-    assert said(found, "Where does it look at the wrong place?") == (
-        "For 2 of the 3 attributes that could be judged, what its map marks does not matter clearly more than the "
-        "middle of the picture: Name1 and Name2. Nobody has marked the right places in these pictures."
+    assert said(found, "Where does it look?") == (
+        "Nobody has marked the right places in these pictures, so that nobody can say whether its map points at them. "
+        "For 2 of the 3 attributes that could be judged, what the map marks does not matter clearly more than the "
+        "middle of the picture: Name1 and Name2."
     )
-    assert said(found, "Does the answer depend on that place?") == (
+    assert said(found, "Does the answer depend on what its map marks?") == (
         "Covering the 10 % of a picture that its map marks loses 80 of 100 right answers; as much at random loses 10, "
-        "in the middle 30. As a guide to what decides, the map is clearly better than random places and the middle; "
-        "yet for Name1 the middle matters clearly more."
+        "in the middle 30. As a guide to what decides, the map is all in all clearly better than random places and "
+        "the middle; for Name1, taken alone, the middle matters clearly more."
     )
     assert "guessing gives 50 %" in found.numbers[2][1]
     (needs,) = [fact.text for fact in found.targets[1].facts if fact.title == "What it needs"]
@@ -117,14 +118,14 @@ def test_the_wrong_places_are_named_with_their_shares():
     question = "Where does it look at the wrong place?"
     best = of([(0.3, 0.2, 0.35)] * 2, localisation=localisation(0.9, 0.7))
     assert said(best, question) == (
-        "For none of 2 in clearly more than half of the pictures; most often beside Name1, in 30 % (25 to 35) of the "
-        "pictures."
+        "For no attribute of 2 does its map point mostly at another place; it does so most for Name1, in 30 % "
+        "(25 to 35) of the pictures."
     )
     beside = of([(0.3, 0.2, 0.35)] * 2, localisation=localisation(0.9, 0.3))
     assert said(beside, question) == ("Its map points mostly at another place for Name1 (in 70 % of the pictures).")
     middle = of([(0.3, 0.2, 0.35)] * 2, localisation=localisation(0.9, 0.7, over_the_blob=NONE))
     assert said(middle, question) == (
-        "For Name0 and Name1 it finds the right place not clearly better than the middle does."
+        "For Name0 and Name1 it is not clearly more often right than always pointing at the middle."
     )
 
 
@@ -135,14 +136,14 @@ def test_a_picture_is_one_that_was_rightly_answered():
     found = of([(0.3, 0.2, 0.35)] * 2, mask_grids=Result({}, arrays | {"correct": np.array([False, True, False])}))
     first, second = (one.picture for one in found.targets)
     assert first.alternative.startswith("Name0 on b.jpg: the map highest at") and second is None
-    assert "Where there is no picture, none of those that this page keeps is." in found.pictures
+    assert "Where it says no picture, this page keeps no such image." in found.pictures
 
 
 def test_an_answer_that_adds_nothing_is_not_to_be_trusted():
     doubt = said(of([(0.3, 0.2, 0.35), (0.01, -0.1, 0.2), (-0.1, -0.2, -0.05)]), "What not to trust it with?")
     assert doubt == (
         "Its answers about Name2 and Name1 (2 of 3), not clearly better than always saying the same; pictures unlike "
-        "those of its training: it answers them, too."
+        "those of its training, which it answers without a warning."
     )
 
 
@@ -192,17 +193,43 @@ def robustness(noisy, clean=(0.9, 0.89, 0.91)):
     return Result(values, arrays)
 
 
+INSTEAD = "instead of 90.0 % (89.0 to 91.0) where the rare answer counts as much as the common one"
+
+
 @pytest.mark.parametrize(
     ("noisy", "told"),
     [
-        ((0.51, 0.49, 0.53), "51.0 % (49.0 to 53.0) instead of 90.0 % (89.0 to 91.0), not measurably different from"),
-        ((0.8, 0.79, 0.81), "80.0 % (79.0 to 81.0) instead of 90.0 % (89.0 to 91.0), above guessing (50 %)"),
+        ((0.51, 0.49, 0.53), f"51.0 % (49.0 to 53.0) {INSTEAD}, not measurably different from guessing (50 %)"),
+        ((0.52, 0.51, 0.53), f"52.0 % (51.0 to 53.0) {INSTEAD}, hardly more than guessing (50 %)"),
+        ((0.8, 0.79, 0.81), f"80.0 % (79.0 to 81.0) {INSTEAD}, more than guessing (50 %)"),
         ((0.9, 0.88, 0.92), None),  # noise costs nothing: no doubt
     ],
 )
 def test_noise_is_a_doubt_where_it_costs(noisy, told):
     doubts = [one.text for one in of([(0.3, 0.2, 0.35)], robustness=robustness(noisy)).findings if "trust" in one.title]
     assert [told in one for one in doubts] == ([] if told is None else [True])
+
+
+@pytest.mark.parametrize(
+    ("difference", "told"),
+    [
+        (
+            (-0.02, -0.03, -0.011),
+            "pictures labelled Male, whose balanced accuracy is lower than that of the others by 2.0 ",
+        ),
+        (
+            (0.02, 0.011, 0.03),
+            "pictures not labelled Male, whose balanced accuracy is lower than that of the others by ",
+        ),
+        ((0.02, -0.011, 0.03), None),
+    ],
+)
+def test_a_group_is_a_doubt_where_it_is_answered_worse(difference, told):
+    means = np.array([[(0.8,) * 3, (0.8,) * 3, difference]])
+    arrays = {"balanced_accuracy.mean": means, "balanced_accuracy": means[:, None]}
+    groups = Result({"subgroups": ["Male"]}, arrays)
+    doubts = [one.text for one in of([(0.3, 0.2, 0.35)], subgroups=groups).findings if "trust" in one.title]
+    assert [told[1:] in one and "2.0 points (1.1 to 3.0)" in one for one in doubts] == ([] if told is None else [True])
 
 
 def test_what_was_not_measured_is_not_spoken_of():
