@@ -39,10 +39,10 @@ class Best:
 
     Attributes:
         first: the one with the best mean over its seeds.
-        alike: those that are not measurably behind it, by the 95 % interval of the difference over `shared` seeds or
-            more (`seeds.paired`); not corrected for how many are compared.
+        alike: those that are not measurably behind it, by the 95 % interval of the difference over the seeds that both
+            have (`seeds.paired`), not corrected for how many are compared; and those that share fewer than `LEAST`.
         cheapest: of all these, what costs least, as far as that is known; else None.
-        shared: seeds.
+        shared: how many seeds they share at least, of those that share `LEAST`.
     """
 
     first: str
@@ -52,7 +52,7 @@ class Best:
 
 
 def best(values, low=False, costs=None) -> Best | None:
-    """Of settings with at least `LEAST` seeds; None where there are not two of them.
+    """Of settings with at least `LEAST` seeds; None where there are not two of them that share as many.
 
     Args:
         values: {setting: {seed: value or None}}.
@@ -66,8 +66,9 @@ def best(values, low=False, costs=None) -> Best | None:
     sign = -1 if low else 1
     first = max(means, key=lambda name: sign * means[name])
     behind = {name: paired(defined[first], defined[name]) for name in means if name != first}
-    behind = {name: (less, shared) for name, (less, shared) in behind.items() if shared >= LEAST}
-    alike = tuple(name for name, (less, _) in behind.items() if not less.measurable)
+    seeds = [shared for _, shared in behind.values() if shared >= LEAST]
+    if not seeds:
+        return None
+    alike = tuple(name for name, (less, shared) in behind.items() if shared < LEAST or not less.measurable)
     known = {name: costs[name] for name in (first, *alike) if (costs or {}).get(name) is not None}
-    shared = min((shared for _, shared in behind.values()), default=0)
-    return Best(first, alike, min(known, key=known.get, default=None), shared)
+    return Best(first, alike, min(known, key=known.get, default=None), min(seeds))

@@ -24,7 +24,8 @@ def seeded(**values):
         (seeded(a=NEAR, b=(0.99, 0.99)), False, None),
         ({}, False, None),
         # three seeds each, of which they share none
-        ({"a": {1: 0.9, 2: 0.9, 3: 0.9}, "b": {4: 0.8, 5: 0.8, 6: 0.8}}, False, Best("a", (), None, 0)),
+        ({"a": {1: 0.9, 2: 0.9, 3: 0.9}, "b": {4: 0.8, 5: 0.8, 6: 0.8}}, False, None),
+        (seeded(a=NEAR, b=FAR) | {"c": {4: 0.8, 5: 0.8, 6: 0.8}}, False, Best("a", ("c",), None, 3)),
     ],
 )
 def test_the_best_mean_and_what_is_not_measurably_behind_it(values, low, expected):
