@@ -155,7 +155,7 @@ def test_a_study_that_names_its_analyses_asks_and_shows_no_other(found, folder, 
     assert list(narrow["measures"]) == ["accuracy", "cost", "directing"]
     assert set(narrow["runs"][0]["validation"]) < set(found["runs"][0]["validation"])
     drawn = markup.check((folder / "named/index.html").read_text(encoding="utf-8"))
-    assert [one[2] for one in drawn.all("h2")] == ["Summary", "Choice", "Runs", "Cost", "Training"]
+    assert [one[2] for one in drawn.all("h2")] == ["Summary", "Side by side", "Choice", "Runs", "Cost", "Training"]
     folder.joinpath("study.yaml").write_text(whole)
     directory.results.write_text(kept)
 
