@@ -212,12 +212,9 @@ def test_what_a_study_tabulates(monkeypatch):
     both = localisation.headline(found)  # parts are other images
     assert {name: both[name] for name in headline} == headline
     assert both["localisation_parts"].value == 2 * mean[0, 0]
-    assert set(both) - set(headline) == {f"{name}_parts{rest}" for name, rest in map(_parted, headline)}
-
-
-def _parted(name):
-    own = name.partition("_")[0]
-    return own, name.removeprefix(own)
+    names = ("localisation_parts", "pointing_parts")
+    of_parts = {f"{name}{control}" for name in names for control in ("", "_grad_cam", "_blob")}
+    assert set(both) - set(headline) == {*of_parts, "localised_parts"}
 
 
 def test_without_true_positives_nothing_is_reported(monkeypatch):

@@ -70,6 +70,22 @@ def typical():
     )
 
 
+def measured(settings, told=()):
+    """Runs of settings: {setting: {MEASURE: its value for each seed}}; `told` names those that were told where."""
+    return [
+        run(
+            f"{name}-seed{seed}",
+            (0.9, 0.9, None, None, None, None),
+            group=name,
+            seed=seed,
+            **{measure: values[seed - 1] for measure, values in of.items()},
+        )
+        | {"aided": name in told}
+        for name, of in settings.items()
+        for seed in range(1, 1 + len(next(iter(of.values()))))
+    ]
+
+
 def seeded(own=(0.91, 0.92, 0.93), base=(0.90, 0.90, 0.90), **changes):
     """Two settings of exclusive targets, without masks or regions, a run for every seed."""
     names = ("top1", "balanced_accuracy")

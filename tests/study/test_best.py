@@ -49,12 +49,8 @@ def test_which_measures_are_good_or_bad():
 
 
 def test_a_study_says_it_of_all_its_settings_and_of_those_that_were_told_nothing():
-    runs = [
-        made_up.run(f"{name}-seed{seed}", (0.9, 0.9, None, None, None, None), group=name, seed=seed, localisation=value)
-        | {"aided": name == "told"}
-        for name, values in {"plain": FAR, "told": (7.0, 7.1, 7.2), "masked": NEAR}.items()
-        for seed, value in enumerate(values, 1)
-    ]
+    values = {"plain": FAR, "told": (7.0, 7.1, 7.2), "masked": NEAR}
+    runs = made_up.measured({name: {"localisation": of} for name, of in values.items()}, told=("told",))
     found = made_up.study(*runs)
     assert found["best"]["localisation"] == {"first": "told", "alike": (), "cheapest": None, "shared": 3}
     assert found["best_unaided"]["localisation"]["first"] == "masked"

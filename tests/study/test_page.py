@@ -209,18 +209,7 @@ def test_who_should_take_what_follows_from_the_seeds():
         "told": {"localisation": (7.0, 7.1, 7.2), "deletion": (0.1, 0.3, 0.5), "answering_ms": (2.0, 2.0, 2.1)},
         "masked": {"localisation": (3.0, 3.1, 3.3), "deletion": (0.5, 0.6, 0.7), "answering_ms": (3.0, 3.0, 3.0)},
     }
-    runs = [
-        made_up.run(
-            f"{name}-seed{seed}",
-            (0.9, 0.9, None, None, None, None),
-            group=name,
-            seed=seed,
-            **{measure: values[seed - 1] for measure, values in of.items()},
-        )
-        | {"aided": name == "told"}
-        for name, of in settings.items()
-        for seed in (1, 2, 3)
-    ]
+    runs = made_up.measured(settings, told=("told",))
     said = section("side-by-side", made_up.study(*runs)).summary
     assert said[2:] == (
         "For maps that lie where the attribute is: told, which was told where it is, with the highest localisation (1 "
@@ -235,17 +224,9 @@ def test_who_should_take_what_follows_from_the_seeds():
 
 
 def test_side_by_side_names_the_best_worst_group_of_each_pair():
-    runs = [
-        made_up.run(
-            f"{group}-seed{seed}",
-            (0.9, 0.9, None, None, None, None),
-            group=group,
-            seed=seed,
-            **{"worst_group:Hat:Tie": value, "toggled_other:Hat:Tie": 3.0},
-        )
-        for group, value in (("before", 0.4), ("directed", 0.6))
-        for seed in (1, 2, 3)
-    ]
+    moved = {"toggled_other:Hat:Tie": (3.0,) * 3}
+    worst = {name: {"worst_group:Hat:Tie": (value,) * 3} for name, value in (("before", 0.4), ("directed", 0.6))}
+    runs = made_up.measured({name: of | moved for name, of in worst.items()})
     made = section("side-by-side", made_up.study(*runs, pairs=[("Hat", "Tie")]))
     assert made.summary[-1] == (
         "For Hat whatever Tie is: directed, with the highest worst group, 60.0 %, measurably ahead of every other over "
