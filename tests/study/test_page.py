@@ -198,7 +198,7 @@ def test_all_settings_side_by_side_with_what_is_not_behind_the_best(found):
     assert accuracy["on the test images"] == "top-1 accuracy"
     assert (accuracy["g (baseline)"], accuracy["gM (chosen)"]) == ("90.2 %", "91.3 % *")
     assert several.summary[0] == (
-        "For the most right answers: gM, with the highest top-1 accuracy, 91.3 %, measurably ahead of every other over "
+        "For the most right answers: gM, with the highest top-1 accuracy, 91.3 %, clearly better than every other over "
         "3 seeds."
     )
 
@@ -213,12 +213,12 @@ def test_who_should_take_what_follows_from_the_seeds():
     said = section("side-by-side", made_up.study(*runs)).summary
     assert said[2:] == (
         "For maps that lie where the attribute is: told, which was told where it is, with the highest localisation (1 "
-        "is chance), 7.10, measurably ahead of every other over 3 seeds.",
+        "is chance), 7.10, clearly better than every other over 3 seeds.",
         "Of those that nobody told where the attribute is: masked, with the highest localisation (1 is chance), 3.13, "
-        "measurably ahead of every other over 3 seeds.",
-        "For maps that mark what the answer needs: plain, with the lowest deletion, area, 0.300; not measurably behind "
-        "it over 3 seeds: told (0.300). Of these plain answers fastest (1.00 ms an image).",
-        "For the least time: plain, with the lowest ms of answering an image, 1.00, measurably ahead of every other "
+        "clearly better than every other over 3 seeds.",
+        "For maps that mark what the answer needs: plain, with the lowest deletion, area, 0.300; not measurably "
+        "different from it over 3 seeds: told (0.300). Of these plain answers fastest (1.00 ms an image).",
+        "For the least time: plain, with the lowest ms of answering an image, 1.00, clearly better than every other "
         "over 3 seeds.",
     )
 
@@ -229,7 +229,7 @@ def test_side_by_side_names_the_best_worst_group_of_each_pair():
     runs = made_up.measured({name: of | moved for name, of in worst.items()})
     made = section("side-by-side", made_up.study(*runs, pairs=[("Hat", "Tie")]))
     assert made.summary[-1] == (
-        "For Hat whatever Tie is: directed, with the highest worst group, 60.0 %, measurably ahead of every other over "
+        "For Hat whatever Tie is: directed, with the highest worst group, 60.0 %, clearly better than every other over "
         "3 seeds."
     )
     (table,) = blocks(made, Table)

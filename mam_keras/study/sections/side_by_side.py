@@ -3,6 +3,7 @@
 from mam_keras.report import wording
 from mam_keras.report.blocks import Column, Missing, Section, Table
 from mam_keras.report.headlines import column, shown
+from mam_keras.report.verdicts import Verdict
 from mam_keras.study.best import lowest
 from mam_keras.study.seeds import LEAST
 
@@ -79,9 +80,9 @@ def _of(view, measure, best, aside=""):
     text = f"{best['first']}, {aside}with {'the lowest' if lowest(measure) else 'the highest'} {column(measure).title}"
     text += f", {said(best['first'])}"
     if not best["alike"]:
-        return f"{text}, measurably ahead of every other over {wording.count(best['shared'], 'seed')}"
+        return f"{text}, {Verdict.BETTER.value} every other over {wording.count(best['shared'], 'seed')}"
     alike = ", ".join(f"{name} ({said(name)})" for name in best["alike"])
-    text += f"; not measurably behind it over {wording.count(best['shared'], 'seed')}: {alike}"
+    text += f"; {Verdict.ALIKE.value} it over {wording.count(best['shared'], 'seed')}: {alike}"
     if best["cheapest"] is None or measure.endswith("_ms"):
         return text
     return f"{text}. Of these {best['cheapest']} answers fastest ({said(best['cheapest'], 'answering_ms')} ms an image)"
