@@ -18,6 +18,7 @@ _COLUMNS = {
     "localised_parts": Column("attributes localised in part masks", "integer"),
     "localised": Column("attributes localised", "integer"),
     "covering": Column("logit lost by covering what the map marks", "number", 2),
+    "control_wins": Column("attributes that a covered control costs more", "integer"),
     "deletion": Column("deletion, area", "number", 3),
     "insertion": Column("insertion, area", "number", 3),
     "own_balanced_accuracy": Column("its balanced accuracy", "percent"),

@@ -18,6 +18,7 @@ LOWEST = {  # {measure: whether low is good}; of MEASURE:ATTRIBUTE:OTHER and MEA
     "pointing": False,
     "localisation_parts": False,
     "pointing_parts": False,
+    "control_wins": True,
     "deletion": True,
     "insertion": False,
     "identity": False,

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from mam_keras.analysis import faithfulness, needs
 from mam_keras.analysis.covering import Covered
+from mam_keras.analysis.result import Result
 from mam_keras.config import Evaluation
 from mam_keras.model.network import Map
 from tests.analysis import looked_at
@@ -133,6 +134,25 @@ def test_any_map_can_be_covered_by(monkeypatch):
     assert np.isfinite(found.arrays["covering"]).all()
     headline = faithfulness.headline(found)
     assert headline["covering"].value == found.arrays["covering.mean"][0, 0]
+    assert headline["covering_centre"].value == found.arrays["covering.mean"][2, 0]
+
+
+def test_counts_the_attributes_of_which_a_control_costs_more():
+    nothing = np.full((1, 2, 3), np.nan)
+    by_attribute = np.array([  # the map less random blocks and less the middle: value and interval
+        [[1.0, 0.5, 1.5], [0.2, -0.1, 0.5]],
+        [[1.0, 0.5, 1.5], [-0.3, -0.5, -0.1]],
+        [[-0.2, -0.3, -0.1], [-0.3, -0.5, -0.1]],
+        [[-0.2, -0.5, 0.1], [0.3, 0.1, 0.5]],
+    ])  # fmt: skip
+
+    def wins(difference):
+        arrays = {"covering.mean": np.ones((3, 3)), "covering.difference": difference}
+        return faithfulness.headline(Result({}, arrays))["control_wins"].value
+
+    assert wins(np.concatenate([by_attribute, nothing])) == 2
+    assert wins(by_attribute[[0, 3]]) == 0
+    assert wins(nothing) is None
     assert headline["covering_random"].value == found.arrays["covering.mean"][1, 0]
 
 
