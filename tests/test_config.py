@@ -107,6 +107,31 @@ def test_a_model_without_any_classifier_is_refused(tmp_path):
     assert "model.attribute_heads: expected attribute_heads or multi_label_head to be true" in line
 
 
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (
+            ["loss.spread=0.06"],
+            "loss.spread: expected 0 where model.learned_positions is false: all positions count the same. Received: 0.06",
+        ),
+        (
+            ["model.learned_positions=true", "model.attribute_heads=false"],
+            "model.learned_positions: expected false where model.attribute_heads is false: it is what these heads learn. "
+            "Received: True",
+        ),
+        (
+            ["model.learned_positions=true", "model.perception=stage"],
+            "model.learned_positions: expected false where model.perception is stage: a logit averages all positions. "
+            "Received: True",
+        ),
+        (["model.system=attention_branch", "loss.spread=0.06"], "loss.spread: unknown key"),
+        (["model.system=attention_branch", "model.learned_positions=true"], "model.learned_positions: unknown key"),
+    ],
+)
+def test_positions_are_learned_where_there_are_some(tmp_path, overrides, line):
+    assert line in refused(tmp_path, TINY, *overrides)
+
+
 def test_maps_cannot_be_localised_without_heads(tmp_path):
     line = refused(tmp_path, TINY, "loss.localisation=1", "model.attribute_heads=false")
     assert "loss.localisation: expected 0 where model.attribute_heads is false" in line

@@ -44,3 +44,36 @@ def test_directed_drawn_faces(run):
     others = f"{100 * of['others_accuracy']['value']:.1f} %"
     row = [DRAWN[run], percent(of["apart"]), number(of["toggled_other"]), others]
     assert f"| {' | '.join(row)} | {of['energy']['value']:.0f} |\n" in (ROOT / "configs/README.md").read_text()
+
+
+def share(one):
+    return f"{100 * one['value']:.1f}"
+
+
+def accuracy_and_cost(figures):
+    means = [percent(figures[name]) for name in ("accuracy", "balanced_accuracy", "average_precision")]
+    costs = [f"{figures['training_ms']['value']:.1f}", f"{figures['answering_ms']['value']:.1f}"]
+    return [*means, share(figures["calibration_error"]), f"{figures['parameters']['value']:,.0f}", *costs]
+
+
+def maps(figures):
+    own = [number(figures["localisation_parts"]), percent(figures["pointing_parts"])]
+    others = [f"{figures[f'localisation_parts_{name}']['value']:.1f}" for name in ("grad_cam", "blob")]
+    others.insert(1, share(figures["pointing_parts_grad_cam"]))
+    areas = [f"{figures[name]['value']:.3f}" for name in ("deletion", "insertion")]
+    covered = [f"{figures[name]['value']:.2f}" for name in ("covering", "covering_random", "covering_centre")]
+    return [*own, *others, *areas, ", ".join(covered), f"{figures['control_wins']['value']:.1f}"]
+
+
+def noise_and_groups(figures):
+    kinds = "identity", "best_pair", "best_control", "automatic"
+    found = [figures.get(f"{kind}_sigma_{sigma}") for sigma in (0.1, 0.2) for kind in kinds]
+    groups = [percent(one) for name, one in figures.items() if name.startswith("worst_group:")]
+    return [*(share(one) if one else "\N{EN DASH}" for one in found), *groups]
+
+
+@pytest.mark.parametrize("table", [accuracy_and_cost, maps, noise_and_groups])
+@pytest.mark.parametrize("run", measured("five_systems"))
+def test_five_systems(run, table):
+    row = " | ".join([f"`{run}`", *table(measured("five_systems")[run])])
+    assert f"| {row} |\n" in (ROOT / "configs/README.md").read_text()

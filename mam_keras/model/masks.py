@@ -1,7 +1,8 @@
 """Attribute heads on masked features: what each attribute's classifier looks at (1904.13078, section 3.2).
 
-A head's score at a position is s^k_p = sum_c w_{k,c} T(M^k)_{p,c} F_{p,c}, the exact contribution of that position of
-the feature map to the logit before pooling. Knows features and weights; neither losses nor how scores are pooled.
+A head's score at a position is s^k_p = g^k_p sum_c w_{k,c} T(M^k)_{p,c} F_{p,c}, the exact contribution of that
+position of the feature map to the logit before pooling; g is 1, or learned (`positions`). Knows features and weights;
+neither losses nor how scores are pooled.
 """
 
 import math
@@ -9,21 +10,29 @@ import math
 import keras
 from keras import ops
 
+from mam_keras.model.positions import position_weights, spread
 from mam_keras.model.tiles import explained_sums, masked_sums, several_sums, transformed_sums
 from mam_keras.model.transformation import FAMILIES
 
 
 @keras.saving.register_keras_serializable("mam_keras")
 class PlainHeads(keras.Layer):
-    """K linear heads without masks, s^k_p = sum_c w_{k,c} F_{p,c}: the control for what masks add.
+    """K linear heads without masks, s^k_p = g^k_p sum_c w_{k,c} F_{p,c}: the control for what masks add.
 
     Args:
         attributes: K.
+        learned_positions: whether g is learned, as `positions.position_weights` has it; else it is 1.
+        spread: what an attribute pays for learned positions that are many; the layer adds `spread_loss` to the model's
+            losses. 0 adds nothing.
     """
 
-    def __init__(self, attributes, **kwargs):
+    def __init__(self, attributes, learned_positions=False, spread=0.0, **kwargs):
         super().__init__(**kwargs)
         self.attributes = attributes
+        if spread and not learned_positions:
+            raise ValueError(f"Argument `spread` must be 0 where positions are not learned. Received: {spread}")
+        self.learned_positions = learned_positions
+        self.spread = spread
 
     def build(self, features_shape):
         self.channels = features_shape[-1]
@@ -33,22 +42,41 @@ class PlainHeads(keras.Layer):
             initializer=glorot(self.channels, 1),
             autocast=False,  # sums are float32; only the masks' matrix products are as narrow as the features
         )
+        if self.learned_positions:
+            shape = (self.attributes, *features_shape[1:3])
+            self.position_logits = self.add_weight(
+                name="position_logits", shape=shape, initializer="zeros", autocast=False
+            )
 
     def base(self, features):
-        """Scores without masks, sum_c w_{k,c} F_{p,c}: (N, H, W, C) -> float32 (N, H, W, K)."""
-        return ops.matmul(ops.cast(features, "float32"), ops.transpose(self.kernel))
+        """Scores without masks, g^k_p sum_c w_{k,c} F_{p,c}: (N, H, W, C) -> float32 (N, H, W, K)."""
+        return self._weighed(ops.matmul(ops.cast(features, "float32"), ops.transpose(self.kernel)))
 
     def call(self, features):
         """Scores: (N, H, W, C) -> float32 (N, H, W, K)."""
+        if self.spread:
+            self.add_loss(self.spread_loss())
         return self.base(features)
 
+    def spread_loss(self):
+        """`spread` times `positions.spread`, summed over attributes."""
+        return self.spread * self.attributes * spread(self.position_logits)
+
     def factors(self, features, k):
-        """T(M^k) of training, which features are multiplied by: 1."""
-        return 1.0
+        """g^k_p T(M^k)_{p,c} of training, which features are multiplied by; here T(M) is 1."""
+        return self._position(k)
 
     def importances(self, features):
-        """1/P sum_p |w_{k,c} T(M^k)_{p,c} F_{p,c}| of training: (N, H, W, C) -> float32 (N, K, C)."""
-        return importances(self.kernel, features, ops.ones_like(self.base(features)))
+        """1/P sum_p |g^k_p w_{k,c} T(M^k)_{p,c} F_{p,c}| of training: (N, H, W, C) -> float32 (N, K, C)."""
+        return importances(self.kernel, features, self._weighed(ops.ones_like(self.base(features))))
+
+    def _weighed(self, sums):
+        """g^k_p of sums over channels, (N, H, W, K)."""
+        return sums * position_weights(self.position_logits) if self.learned_positions else sums
+
+    def _position(self, k):
+        """g^k: (H, W, 1), or 1."""
+        return position_weights(self.position_logits[k][None]) if self.learned_positions else 1.0
 
     def compute_output_shape(self, features_shape):
         return (*features_shape[:-1], self.attributes)
@@ -57,7 +85,8 @@ class PlainHeads(keras.Layer):
         return keras.KerasTensor(self.compute_output_shape(features.shape), dtype="float32")
 
     def get_config(self):
-        return super().get_config() | {"attributes": self.attributes}
+        own = {"attributes": self.attributes, "learned_positions": self.learned_positions, "spread": self.spread}
+        return super().get_config() | own
 
 
 class _MaskedHeads(PlainHeads):
@@ -70,10 +99,21 @@ class _MaskedHeads(PlainHeads):
             mean over the batch, to the model's losses. 0 adds nothing.
         family: which transformation `gain` applies, a key of `transformation.FAMILIES`.
         initial_bias: of the masks' logits at the start; 0 opens them by half, 2 by 0.88.
+        learned_positions, spread: as of `PlainHeads`.
     """
 
-    def __init__(self, attributes, mask_offset=1, sparsity=0.0, family="tone_curve", initial_bias=0.0, **kwargs):
-        super().__init__(attributes, **kwargs)
+    def __init__(
+        self,
+        attributes,
+        mask_offset=1,
+        sparsity=0.0,
+        family="tone_curve",
+        initial_bias=0.0,
+        learned_positions=False,
+        spread=0.0,
+        **kwargs,
+    ):
+        super().__init__(attributes, learned_positions, spread, **kwargs)
         if family not in FAMILIES:
             raise ValueError(f"Argument `family` must be one of {sorted(FAMILIES)}. Received: {family!r}")
         self.mask_offset = mask_offset
@@ -93,14 +133,17 @@ class _MaskedHeads(PlainHeads):
         return self.explain(features, *FAMILIES[self.family].identity)[1]
 
     def factors(self, features, k):
-        """T(M^k) of training: (N, H, W, C) -> float32 (N, H, W, C or 1)."""
-        return self.mask_offset + self.mask(features, k)
+        """g^k_p T(M^k)_{p,c} of training: (N, H, W, C) -> float32 (N, H, W, C or 1)."""
+        return self._position(k) * (self.mask_offset + self.mask(features, k))
 
     def call(self, features, training=False):
         """Scores with T(M) = mask_offset + M: (N, H, W, C) -> float32 (N, H, W, K)."""
         gain, mask_sums = self._masked(features, training)
+        penalties = [self.spread_loss()] if self.spread else []
         if self.sparsity:
-            self.add_loss(self.sparsity * ops.mean(ops.sum(mask_sums, axis=(1, 2, 3))))
+            penalties.append(self.sparsity * ops.mean(ops.sum(mask_sums, axis=(1, 2, 3))))
+        if penalties:
+            self.add_loss(sum(penalties))  # one loss a layer: see `fit.loop.Trainer`
         return self.mask_offset * self.base(features) + gain
 
     def scores(self, features, a, b):
@@ -180,10 +223,10 @@ class PerFeatureMaskedHeads(_MaskedHeads):
         return ops.sigmoid(ops.cast(logits, "float32") + self.mask_bias[k])
 
     def gain(self, features, a, b):
-        """What the transformed masks add, sum_c w_{k,c} f_{a,b}(M^k)_{p,c} F_{p,c}: float32 (N, H, W, K)."""
+        """What the transformed masks add, g^k_p sum_c w_{k,c} f_{a,b}(M^k)_{p,c} F_{p,c}: float32 (N, H, W, K)."""
         a, b = (_per_position(value, features) for value in (a, b))
         function = FAMILIES[self.family].function
-        return transformed_sums(features, *self._weights(), lambda mask: function(mask, a, b))
+        return self._weighed(transformed_sums(features, *self._weights(), lambda mask: function(mask, a, b)))
 
     def explain(self, features, a, b):
         """What every position and every channel adds to the logits under T(M) = mask_offset + f_{a,b}(M).
@@ -193,23 +236,25 @@ class PerFeatureMaskedHeads(_MaskedHeads):
 
         Returns:
             The scores, float32 (N, H, W, K), and the channels' importance, the mean over positions of a channel's
-            share without its sign, 1/P sum_p |w_{k,c} T(M^k)_{p,c} F_{p,c}|: float32 (N, K, C). One evaluation of the
-            masks, of which no more than a tile is held.
+            share without its sign, 1/P sum_p |g^k_p w_{k,c} T(M^k)_{p,c} F_{p,c}|: float32 (N, K, C). One evaluation of
+            the masks, of which no more than a tile is held.
         """
         a, b = (_per_position(value, features) for value in (a, b))
         function = FAMILIES[self.family].function
-        return explained_sums(features, *self._weights(), lambda mask: self.mask_offset + function(mask, a, b))
+        weights = position_weights(self.position_logits) if self.learned_positions else None
+        return explained_sums(features, *self._weights(), lambda mask: self.mask_offset + function(mask, a, b), weights)
 
     def _gains(self, features, pairs):
         function = FAMILIES[self.family].each
         sums = several_sums(features, *self._weights(), lambda logits: function(logits, pairs))
-        return [sums[index] for index in range(len(pairs))]
+        return [self._weighed(sums[index]) for index in range(len(pairs))]
 
     def _weights(self):
         return (*self.mask_weights(), ops.copy(self.kernel))
 
     def _masked(self, features, training):
-        return masked_sums(features, *self._weights(), compiled=bool(training) and self.compile_training)
+        masked, mask_sums = masked_sums(features, *self._weights(), compiled=bool(training) and self.compile_training)
+        return self._weighed(masked), mask_sums
 
 
 @keras.saving.register_keras_serializable("mam_keras")
@@ -241,13 +286,13 @@ class CommonMaskedHeads(_MaskedHeads):
         return self._masks(features)[..., k : k + 1]
 
     def gain(self, features, a, b):
-        """What the transformed masks add, f_{a,b}(M^k)_p sum_c w_{k,c} F_{p,c}: float32 (N, H, W, K)."""
+        """What the transformed masks add, g^k_p f_{a,b}(M^k)_p sum_c w_{k,c} F_{p,c}: float32 (N, H, W, K)."""
         return self._transformed(features, a, b) * self.base(features)
 
     def explain(self, features, a, b):
         """As `PerFeatureMaskedHeads.explain`."""
         gains = self.mask_offset + self._transformed(features, a, b)
-        return gains * self.base(features), importances(self.kernel, features, gains)
+        return gains * self.base(features), importances(self.kernel, features, self._weighed(gains))
 
     def _gains(self, features, pairs):
         base = self.base(features)

@@ -93,23 +93,34 @@ def several_sums(features, mask_kernel, mask_bias, kernel, transforms):
     return ops.reshape(sums, (sums.shape[0], -1, height, width, kernel.shape[0]))
 
 
-def explained_sums(features, mask_kernel, mask_bias, kernel, transform):
+def explained_sums(features, mask_kernel, mask_bias, kernel, transform, position_weights=None):
     """As `transformed_sums`, and beside the sums over channels the mean over positions of each channel's magnitude.
 
+    Args:
+        position_weights: g, (H, W, K), at least 0; None: 1.
+
     Returns:
-        Two arrays, float32: sum_c w_{k,c} f(M^k)_{p,c} F_{p,c}, (N, H, W, K), and
-        1/P sum_p |w_{k,c} f(M^k)_{p,c} F_{p,c}|, (N, K, C).
+        Two arrays, float32: g^k_p sum_c w_{k,c} f(M^k)_{p,c} F_{p,c}, (N, H, W, K), and
+        1/P sum_p |g^k_p w_{k,c} f(M^k)_{p,c} F_{p,c}|, (N, K, C).
     """
     _, height, width, channels = features.shape
     attributes = kernel.shape[0]
     rows = ops.reshape(features, (-1, channels))
 
+    tiles = _tiles(mask_kernel, mask_bias, kernel)
+    if position_weights is not None:
+        count, tile = tiles[2].shape[:2]
+        tiles += (ops.transpose(ops.reshape(position_weights, (height * width, count, tile)), (1, 0, 2)),)
+
     def tile_sums(tile):
         products = transform(_masks(rows, *tile[:2])) * _weighted(rows, tile[2])
+        if position_weights is not None:
+            weighed = ops.reshape(products, (-1, height * width, *tile[2].shape)) * tile[3][..., None]
+            products = ops.reshape(weighed, (-1, *tile[2].shape))
         by_image = ops.reshape(ops.abs(products), (-1, height * width, *tile[2].shape))
         return ops.sum(products, axis=-1), ops.mean(by_image, axis=1)
 
-    sums, magnitudes = _each(tile_sums, _tiles(mask_kernel, mask_bias, kernel))
+    sums, magnitudes = _each(tile_sums, tiles)
     magnitudes = ops.reshape(ops.transpose(magnitudes, (1, 0, 2, 3)), (-1, attributes, channels))
     return ops.reshape(_untile(sums), (-1, height, width, attributes)), magnitudes
 

@@ -1,14 +1,14 @@
 """Masked heads, multi-label head and reconstructor (Kimura & Tanaka, arXiv 1904.13078 and 1905.02719)."""
 
 import functools
-import operator
 import re
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from mam_keras.settings import NonNegative
-from mam_keras.systems.system import Branch, CommonLoss, Paper, Pooled, Weighing
+from mam_keras.systems.plain import linear_scores
+from mam_keras.systems.system import Branch, Paper, Pooled, PooledLoss, Weighing
 
 HEADS = {"per_feature": "PerFeatureMaskedHeads", "common": "CommonMaskedHeads", "none": "PlainHeads"}
 # Names of layers that hold the outputs' names off: those of `Network.outputs`, and the model's own inputs and outputs
@@ -90,6 +90,11 @@ class Settings(Pooled):
                 "model.attribute_heads: expected attribute_heads or multi_label_head to be true: "
                 "without either there is nothing to classify with. Received: False"
             )
+        if self.learned_positions and not self.attribute_heads:
+            raise ValueError(
+                "model.learned_positions: expected false where model.attribute_heads is false: it is what these heads "
+                "learn. Received: True"
+            )
         if loss.localisation and loss.localisation_map == "own" and not self.attribute_heads:
             raise ValueError(
                 "loss.localisation: expected 0 where model.attribute_heads is false: there are no maps but Grad-CAM "
@@ -113,6 +118,7 @@ class Settings(Pooled):
             ),
             ("model.pooled_share", self.pooled_share, self.pooled_share == 1, "1", average),
             ("model.pooling_sharpness", self.pooling_sharpness, self.pooling_sharpness is None, "null", average),
+            ("model.learned_positions", self.learned_positions, not self.learned_positions, "false", average),
             (
                 "loss.localisation",
                 loss.localisation,
@@ -127,10 +133,10 @@ class Settings(Pooled):
                 )
 
 
-class Loss(CommonLoss):
+class Loss(PooledLoss):
     """Equation 6: alpha L_b + beta L_m + gamma L_r + lambda |M|_1; and delta L_l, which is ours."""
 
-    WEIGHTS: ClassVar[dict[str, str]] = CommonLoss.WEIGHTS | {
+    WEIGHTS: ClassVar[dict[str, str]] = PooledLoss.WEIGHTS | {
         "attributes": "alpha",
         "multi_label": "beta",
         "reconstruction": "gamma",
@@ -182,6 +188,7 @@ def build(config, targets):
             stage = backbones.last_stage(model.backbone, features.shape[1:], model.channels, None, "last_stage")
             logits = heads(len(names), stage, name="attribute_logits", **arguments)(features)
         else:
+            arguments |= {"learned_positions": model.learned_positions, "spread": config.loss.spread}
             scores = getattr(masks, HEADS[model.masks])(len(names), name="attribute_scores", **arguments)(features)
             pooled = PooledLogits(model.pooled_share, model.pooling_sharpness, dtype="float32", name="attribute_logits")
             logits = pooled(scores)
@@ -225,7 +232,16 @@ def attach(config, targets, model):
             return loss.gamma * error.mean(batch.images, found["reconstruction"])
 
         terms.append(Term("reconstruction", reconstruction))
-    terms.append(Term("mask", lambda _, batch: sum(batch.penalties) if batch.penalties else None))
+    spread = layers["attribute_scores"].spread_loss if loss.spread else None
+
+    def mask(_, batch):
+        if batch.penalties:  # heads give theirs as one
+            return sum(batch.penalties) - (spread() if spread else 0.0)
+
+    if "attributes" in outputs and config.model.masks != "none":
+        terms.append(Term("mask", mask))
+    if spread:
+        terms.append(Term("spread", lambda *_: spread()))
     network = Network(
         model=model,
         targets=targets,
@@ -246,12 +262,12 @@ def attach(config, targets, model):
         network.contributions = Contributions(*parts)
         network.logit_of = network.contributions.logit
         if config.model.masks == "none":
-            network.linear_scores = operator.itemgetter("scores")
+            network.linear_scores = linear_scores(config, parts[1])
         else:
             network.masks = Masks(*parts)
         if config.model.masks == "per_feature":
             network.compiled = (layers["attribute_scores"],)
-        network.maps["contributions"] = contribution_map(network)
+        network.maps["contributions"] = contribution_map(network, config.model.learned_positions)
     if "multi_label" in outputs:
         kernel = layers["multi_label_logits"].kernel
         network.maps["grad_cam"] = linear_grad_cam(network, kernel, "Grad-CAM of the multi-label head")

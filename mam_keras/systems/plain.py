@@ -5,7 +5,7 @@ import operator
 from typing import ClassVar, Literal
 
 from mam_keras.model.backbones import unchanged
-from mam_keras.systems.system import Branch, CommonLoss, Paper, Pooled
+from mam_keras.systems.system import Branch, Paper, Pooled, PooledLoss
 
 
 class Settings(Pooled):
@@ -28,7 +28,7 @@ class Settings(Pooled):
         return (Branch("classifier", does, "K probabilities", "pooled features and a linear unit for each target"),)
 
 
-class Loss(CommonLoss):
+class Loss(PooledLoss):
     """Cross-entropy, summed over attributes."""
 
 
@@ -47,7 +47,8 @@ def build(config, targets, passing=unchanged, name="plain"):
     model, size = config.model, config.data.image_size
     image = keras.Input((size, size, 3), dtype="float32", name="image")
     features = backbones.extract(model.backbone, image, model.channels, passing)
-    scores = PlainHeads(len(targets.names), name="scores")(features)
+    positions = {"learned_positions": model.learned_positions, "spread": config.loss.spread}
+    scores = PlainHeads(len(targets.names), **positions, name="scores")(features)
     logits = PooledLogits(model.pooled_share, model.pooling_sharpness, dtype="float32", name="logits")(scores)
     activation = "softmax" if targets.exclusive else "sigmoid"
     probabilities = keras.layers.Activation(activation, dtype="float32", name="probabilities")(logits)
@@ -59,7 +60,7 @@ def attach(config, targets, model):
     from mam_keras.model import backbones
     from mam_keras.model.contributions import Contributions
     from mam_keras.model.maps import contribution_map, linear_grad_cam
-    from mam_keras.model.network import Head, Network
+    from mam_keras.model.network import Head, Network, Term
 
     features, scores, logits = (model.get_layer(name) for name in ("features", "scores", "logits"))
     network = Network(
@@ -72,12 +73,23 @@ def attach(config, targets, model):
     )
     network.contributions = Contributions(network.features, scores, logits)
     network.logit_of = network.contributions.logit
-    network.linear_scores = operator.itemgetter("scores")
+    network.linear_scores = linear_scores(config, scores)
+    if config.loss.spread:
+        network.terms = (Term("spread", lambda *_: scores.spread_loss()),)
     network.maps = {
-        "contributions": contribution_map(network),
+        "contributions": contribution_map(network, config.model.learned_positions),
         "grad_cam": linear_grad_cam(network, scores.kernel, targets_axis=0),
     }
     return network
+
+
+def linear_scores(config, heads):
+    """`Network.linear_scores` of heads without masks: their scores, as all positions count alike."""
+    from keras import ops
+
+    if not config.model.learned_positions:
+        return operator.itemgetter("scores")
+    return lambda found: ops.matmul(ops.cast(found["features"], "float32"), ops.transpose(heads.kernel))
 
 
 def _losses(targets, class_weights=None):

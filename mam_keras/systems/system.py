@@ -187,12 +187,22 @@ class Pooled(OnBackbone):
 
     pooled_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of positions, highest first, a logit averages
     pooling_sharpness: Positive | None = None  # r of log-sum-exp over these positions; null: their mean
+    learned_positions: bool = False  # whether an attribute learns which positions count, in all images (`positions`)
 
     @property
     def pooling(self) -> str:
         """In a few words."""
         mean = "mean" if self.pooling_sharpness is None else "soft max"
+        mean = f"learned positions, {mean}" if self.learned_positions else mean
         return mean if self.pooled_share == 1 else f"{mean}, top {100 * self.pooled_share:g} %"
+
+    def require_possible(self, image_size, loss):
+        super().require_possible(image_size, loss)
+        if loss.spread and not self.learned_positions:
+            raise ValueError(
+                "loss.spread: expected 0 where model.learned_positions is false: all positions count the same. "
+                f"Received: {loss.spread:g}"
+            )
 
 
 class CommonLoss(Section):
@@ -227,3 +237,11 @@ class CommonLoss(Section):
             return np.ones((len(names), 2))
         directed = {composed(name): weights for name, weights in self.directed.items()}
         return np.array([directed.get(name, (1.0, 0.0)) for name in names])
+
+
+class PooledLoss(CommonLoss):
+    """Of a `Pooled` system."""
+
+    WEIGHTS: ClassVar[dict[str, str]] = CommonLoss.WEIGHTS | {"spread": "spread"}
+
+    spread: NonNegative = 0.0  # what it costs an attribute that its learned positions are many (`positions.spread`)

@@ -35,6 +35,8 @@ def contributions(run, images):
         masks = equations.common_masks if run.config.model.masks == "common" else equations.masks
         kernel, bias = heads.mask_kernel.numpy().astype(float), heads.mask_bias.numpy().astype(float)
         factor = heads.mask_offset + masks(features, kernel, bias)
+    if run.config.model.learned_positions:
+        factor = factor * equations.position_weights(heads.position_logits.numpy())[..., None]
     return heads.kernel.numpy().astype(float) * factor * features[:, :, :, None, :]
 
 

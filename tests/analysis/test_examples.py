@@ -35,7 +35,14 @@ def test_the_identity_no_masks_and_the_strongest_of_a_few_b_are_shown(pairs, oth
     assert examples.shown_pairs(pairs, (1.0, 1.0)) == [(1, 1), (0, 1), *others]
 
 
-MODELS = [{}, {"masks": "common"}, {"masks": "none"}, {"mask_offset": 0, "pooled_share": 0.25}, {"system": "plain"}]
+MODELS = [
+    {},
+    {"masks": "common"},
+    {"masks": "none"},
+    {"mask_offset": 0, "pooled_share": 0.25},
+    {"learned_positions": True},
+    {"system": "plain"},
+]
 
 
 def drawn(arrays, name, v=0):

@@ -65,7 +65,14 @@ def plain_logits(run, images):
 
 
 @pytest.mark.parametrize(
-    "model", [{}, {"masks": "common"}, {"masks": "none"}, {"mask_offset": 0, "pooled_share": 0.25}]
+    "model",
+    [
+        {},
+        {"masks": "common"},
+        {"masks": "none"},
+        {"mask_offset": 0, "pooled_share": 0.25},
+        {"learned_positions": True},
+    ],
 )
 def test_losses_are_those_of_each_image_alone(monkeypatch, model):
     monkeypatch.setattr(faithfulness, "MOST", 9)

@@ -267,6 +267,7 @@ PARTS = {
     "no masks": ({"masks": "none"}, EXPLAINED),
     "another system": ({"system": "plain"}, EXPLAINED - {"multi_label", "reconstruction"}),
     "no offset, a tenth of the positions": ({"mask_offset": 0, "pooled_share": 0.1}, EXPLAINED),
+    "learned positions": ({"learned_positions": True}, EXPLAINED),
     "no reconstructor": ({"reconstructor": False}, EXPLAINED - {"reconstruction"}),
     "no multi-label head": ({"multi_label_head": False}, EXPLAINED - {"multi_label"}),
 }

@@ -1,6 +1,7 @@
 """The papers' equations in NumPy, float64, written without an eye on speed. Shares no code with the layers."""
 
 import numpy as np
+from scipy import ndimage, special
 
 
 def sigmoid(x):
@@ -21,6 +22,14 @@ def scores(features, kernel, factor):
     """s^k_p = sum_c w_{k,c} factor_{p,k,c} F_{p,c}: (N, H, W, K)."""
     factor = np.broadcast_to(factor, (*features.shape[:3], *kernel.shape))
     return np.einsum("kc,nhwkc,nhwc->nhwk", kernel, factor, features)
+
+
+def position_weights(logits):
+    """g of q, (K, H, W) -> (H, W, K): P times a softmax over positions, smoothed by 1, 2, 1, mirrored at the edges."""
+    shares = special.softmax(8 * np.asarray(logits, "float64"), axis=(1, 2))
+    for axis in (1, 2):
+        shares = ndimage.correlate1d(shares, [0.25, 0.5, 0.25], axis=axis, mode="reflect")
+    return np.moveaxis(shares, 0, -1) * shares[0].size
 
 
 def tone_curve(mask, a, b):

@@ -7,8 +7,18 @@ from tests.analysis import looked_at, untrained
 from tests.model import equations
 
 PAIRS = [(1.0, 1.0), (0.0, 1.0), (2.0, 4.0), (0.5, 0.5), (2.0, 0.7)]
+PLACED = {"learned_positions": True}
 linear = pytest.mark.parametrize(
-    "model", [{}, {"masks": "common"}, {"masks": "none"}, {"mask_offset": 0, "pooled_share": 0.25}]
+    "model",
+    [
+        {},
+        {"masks": "common"},
+        {"masks": "none"},
+        {"mask_offset": 0, "pooled_share": 0.25},
+        PLACED,
+        PLACED | {"masks": "common", "mask_offset": 0},
+        PLACED | {"masks": "none", "pooled_share": 0.25},
+    ],
 )
 
 
@@ -35,7 +45,10 @@ def test_scores_add_up_to_the_networks_own_logits(model):
         np.testing.assert_allclose(own.logit(features, k), expected[:, k], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("model", [{}, {"masks": "common", "mask_offset": 0}, {"pooled_share": 0.25}])
+@pytest.mark.parametrize(
+    "model",
+    [{}, {"masks": "common", "mask_offset": 0}, {"pooled_share": 0.25}, PLACED, PLACED | {"masks": "common"}],
+)
 def test_masks_under_pairs_are_those_of_the_equations(model):
     run = untrained.run(images=5, **model)
     masks, images = run.network.masks, looked_at.pictures(run)
@@ -45,15 +58,17 @@ def test_masks_under_pairs_are_those_of_the_equations(model):
     for k in range(3):
         np.testing.assert_allclose(masks.mask(features, k), M[:, :, :, k], rtol=1e-4, atol=1e-6)
     kernel, bias = (np.asarray(array, float) for array in (masks.heads.kernel, run.network.heads[0].bias))
-    together = masks.logits_of_pairs(PAIRS)(features).numpy()
+    together, placed = masks.logits_of_pairs(PAIRS)(features).numpy(), 1.0
+    if run.config.model.learned_positions:
+        placed = equations.position_weights(masks.heads.position_logits.numpy())[..., None]
     for v, (a, b) in enumerate(PAIRS):
-        factor = masks.offset + equations.tone_curve(M, a, b)
+        factor = placed * (masks.offset + equations.tone_curve(M, a, b))
         scores = equations.scores(F, kernel, factor)
         expected = looked_at.pooled(run, scores) + bias
         for found in (masks.logits(features, a, b), together[v], masks.logits(features, np.full(5, a), np.full(5, b))):
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
         explained, importances = masks.explain(features, a, b)
-        np.testing.assert_allclose(explained, scores, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(explained, scores, rtol=1e-4, atol=1e-5 * np.abs(scores).max())
         parts = np.abs(kernel * factor * F[:, :, :, None]).mean(axis=(1, 2))
         np.testing.assert_allclose(importances, parts, rtol=1e-4, atol=1e-6)
 

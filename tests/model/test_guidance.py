@@ -24,6 +24,7 @@ SYSTEMS = {
     "plain": {"system": "plain"},
     "top": {"system": "plain", "pooled_share": 0.25},
     "soft": {"system": "plain", "pooling_sharpness": 2.0},
+    "placed": {"system": "plain", "learned_positions": True},
     "masked": {},
     "without masks": {"masks": "none"},
     "multi-label": {"attribute_heads": False},
@@ -33,7 +34,7 @@ SYSTEMS = {
     "no attention": {"system": "attention_branch", "attention": "none"},
     "shared": {"system": "shareable"},
 }
-CLOSED = ("plain", "top", "soft", "without masks", "multi-label", "no attention", "shared")
+CLOSED = ("plain", "top", "soft", "placed", "without masks", "multi-label", "no attention", "shared")
 
 
 @functools.cache

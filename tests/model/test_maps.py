@@ -70,7 +70,9 @@ def by_gradient(network, images, k):
 
 
 @pytest.mark.parametrize("told_apart", [True, False])
-@pytest.mark.parametrize("model", [{"masks": "per_feature"}, {"masks": "common", "pooled_share": 0.25}])
+@pytest.mark.parametrize(
+    "model", [{"masks": "per_feature"}, {"masks": "common", "pooled_share": 0.25}, {"learned_positions": True}]
+)
 def test_every_form_of_grad_cam_is_that_of_the_gradient(model, told_apart):
     run = looked_at.run(images=3, multi_label_head=False, reconstructor=False, **model)
     network, images = run.network, tf.constant(looked_at.pictures(run))
@@ -86,7 +88,9 @@ def test_every_form_of_grad_cam_is_that_of_the_gradient(model, told_apart):
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("pooling", [{}, {"pooled_share": 0.25}, {"pooling_sharpness": 3.0}])
+@pytest.mark.parametrize(
+    "pooling", [{}, {"pooled_share": 0.25}, {"pooling_sharpness": 3.0}, {"learned_positions": True}]
+)
 def test_the_closed_form_is_that_of_the_gradient_however_a_linear_unit_is_pooled(pooling):
     run = looked_at.run(images=3, system="plain", **pooling)
     images, closed = tf.constant(looked_at.pictures(run)), run.network.maps["grad_cam"]
@@ -107,7 +111,15 @@ def test_the_closed_form_of_the_multi_label_head_is_that_of_the_gradient():
 
 
 @pytest.mark.parametrize(
-    "model", [{}, {"masks": "common"}, {"masks": "none"}, {"pooled_share": 0.3}, {"pooling_sharpness": 2.0}]
+    "model",
+    [
+        {},
+        {"masks": "common"},
+        {"masks": "none"},
+        {"pooled_share": 0.3},
+        {"pooling_sharpness": 2.0},
+        {"learned_positions": True},
+    ],
 )
 def test_one_target_alone_is_one_of_all(model):
     run = looked_at.run(images=3, **model)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import special, stats
 
 from mam_keras.fit.loop import Objective
 from mam_keras.model.network import Batch
@@ -181,16 +182,18 @@ DIVISORS = {"sum": 1, "position_mean": 16, "mean": 192}
 
 
 @pytest.mark.parametrize(
-    "masks, class_weights, reconstruction",
+    "masks, class_weights, reconstruction, spread",
     [
-        ("per_feature", CLASS_WEIGHTS, "position_mean"),
-        ("per_feature", None, "sum"),
-        ("common", None, "mean"),
-        ("none", CLASS_WEIGHTS, "position_mean"),
+        ("per_feature", CLASS_WEIGHTS, "position_mean", 0),
+        ("per_feature", None, "sum", 0.5),
+        ("common", None, "mean", 0.5),
+        ("none", CLASS_WEIGHTS, "position_mean", 0),
+        ("none", None, "mean", 0.5),
     ],
 )
-def test_equation_6_by_numpy_by_the_objective_and_by_keras(masks, class_weights, reconstruction):
-    network = build(model={"masks": masks}, loss=LOSS | {"reconstruction": reconstruction})
+def test_equation_6_by_numpy_by_the_objective_and_by_keras(masks, class_weights, reconstruction, spread):
+    model = {"masks": masks, "learned_positions": spread > 0}
+    network = build(model=model, loss=LOSS | {"reconstruction": reconstruction, "spread": spread})
     model, inner = network.model, network.parts(IMAGES)
     outputs = model(IMAGES)
 
@@ -205,6 +208,9 @@ def test_equation_6_by_numpy_by_the_objective_and_by_keras(masks, class_weights,
         "reconstruction_loss": 3.0 * errors.sum() / 4 / DIVISORS[reconstruction],
         "mask_loss": 0.01 * np.sum(masks, dtype="float64") / 4,
     }
+    if spread:
+        positions = special.softmax(8 * layer.position_logits.numpy().astype(float).reshape(3, 16), axis=1)
+        terms["spread_loss"] = spread * stats.entropy(positions, axis=1).sum() / np.log(16)
 
     inner = network.parts(IMAGES)
     objective = Objective(network, class_weights)(inner, batch(network))
