@@ -112,12 +112,13 @@ def test_a_model_without_any_classifier_is_refused(tmp_path):
     [
         (
             ["loss.spread=0.06"],
-            "loss.spread: expected 0 where model.learned_positions is false: all positions count the same. Received: 0.06",
+            "loss.spread: expected 0 where model.learned_positions is false: all positions count the same. Received: "
+            "0.06",
         ),
         (
             ["model.learned_positions=true", "model.attribute_heads=false"],
-            "model.learned_positions: expected false where model.attribute_heads is false: it is what these heads learn. "
-            "Received: True",
+            "model.learned_positions: expected false where model.attribute_heads is false: it is what these heads "
+            "learn. Received: True",
         ),
         (
             ["model.learned_positions=true", "model.perception=stage"],

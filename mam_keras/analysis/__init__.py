@@ -37,6 +37,7 @@ ANALYSES = (
     "adaptation",
     "robustness",
     "localisation",
+    "positions",
     "region_tests",
     "pair_maps",
     "faithfulness",

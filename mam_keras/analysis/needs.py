@@ -48,6 +48,10 @@ def _stages(run, split):
     return None if len(run.network.stages) > 1 else "the network has no stages from low to high"
 
 
+def _positions(run, split):
+    return None if run.network.positions else "the network weighs all positions alike, in every image"
+
+
 def _masks(run, split):
     return None if run.network.masks else "the network has no masks that could be transformed"
 
@@ -65,6 +69,7 @@ NEEDS = {  # cheap ones first: what only the model can tell comes last
     "drawn": _drawn,
     "maps": _maps,
     "stages": _stages,
+    "positions": _positions,  # that were learned
     "masks": _masks,
     "reconstruction": _reconstruction,
 }

@@ -70,9 +70,13 @@ class PlainHeads(keras.Layer):
         """1/P sum_p |g^k_p w_{k,c} T(M^k)_{p,c} F_{p,c}| of training: (N, H, W, C) -> float32 (N, K, C)."""
         return importances(self.kernel, features, self._weighed(ops.ones_like(self.base(features))))
 
+    def position_weights(self):
+        """g, where it is learned: float32 (H, W, K)."""
+        return position_weights(self.position_logits)
+
     def _weighed(self, sums):
         """g^k_p of sums over channels, (N, H, W, K)."""
-        return sums * position_weights(self.position_logits) if self.learned_positions else sums
+        return sums * self.position_weights() if self.learned_positions else sums
 
     def _position(self, k):
         """g^k: (H, W, 1), or 1."""
@@ -241,7 +245,7 @@ class PerFeatureMaskedHeads(_MaskedHeads):
         """
         a, b = (_per_position(value, features) for value in (a, b))
         function = FAMILIES[self.family].function
-        weights = position_weights(self.position_logits) if self.learned_positions else None
+        weights = self.position_weights() if self.learned_positions else None
         return explained_sums(features, *self._weights(), lambda mask: self.mask_offset + function(mask, a, b), weights)
 
     def _gains(self, features, pairs):

@@ -106,6 +106,8 @@ class Network:
         masks: `model.contributions.Masks`, where masks can be transformed by (a, b); else None.
         logit_of: the answering head's logit of one target, where that costs less than all: features (n, H, W, C) and k
             -> float32 (n,), at inference; else None.
+        positions: () -> float32 (H, W, K), learned weights of the features' positions in all images
+            (`model.positions`); else None.
         linear_scores: {name: output} of `parts` -> float32 (N, H, W, K), the scores of a linear unit that the answering
             head pools, where it does: Grad-CAM in closed form; else None.
         compiled: layers with `compile_training` that XLA makes faster in training.
@@ -122,6 +124,7 @@ class Network:
     contributions: Any = None
     masks: Any = None
     logit_of: Callable | None = None
+    positions: Callable | None = None
     linear_scores: Callable | None = None
     compiled: tuple[keras.Layer, ...] = ()
 

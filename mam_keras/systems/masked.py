@@ -261,6 +261,8 @@ def attach(config, targets, model):
         parts = network.features, layers["attribute_scores"], layers["attribute_logits"]
         network.contributions = Contributions(*parts)
         network.logit_of = network.contributions.logit
+        if config.model.learned_positions:
+            network.positions = parts[1].position_weights
         if config.model.masks == "none":
             network.linear_scores = linear_scores(config, parts[1])
         else:

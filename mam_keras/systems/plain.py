@@ -74,6 +74,8 @@ def attach(config, targets, model):
     network.contributions = Contributions(network.features, scores, logits)
     network.logit_of = network.contributions.logit
     network.linear_scores = linear_scores(config, scores)
+    if config.model.learned_positions:
+        network.positions = scores.position_weights
     if config.loss.spread:
         network.terms = (Term("spread", lambda *_: scores.spread_loss()),)
     network.maps = {

@@ -6,7 +6,7 @@ Each has NEEDS, the analyses without which it has nothing to show, TITLE, and `s
 
 QUESTIONS = {
     "How often is it right?": ("accuracy", "comparison", "subgroups", "mistakes", "calibration"),
-    "Where does it look?": ("explorer", "localisation", "mask_grids", "masks", "correlations"),
+    "Where does it look?": ("explorer", "localisation", "positions", "mask_grids", "masks", "correlations"),
     "Does the answer depend on what is there?": ("directed", "faithfulness", "depth", "toggling"),
     "What if pictures get worse?": ("robustness", "transformation"),
     "How was it trained?": ("training", "tuning", "reconstructions"),
