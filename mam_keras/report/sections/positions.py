@@ -17,9 +17,9 @@ def section(run, others):
     positions = weights[0].size
     reading = (
         f"How much each position of the features counts for each {noun}, the same for all images, learned from the "
-        f"labels alone: orange over the mean of {wording.count(found.values['images'], 'image')}, relative to the heaviest "
-        "position. It says where the network looks, whatever the image shows; images that are not aligned as those of "
-        "training are judged at the wrong place."
+        f"labels alone: orange over the mean of {wording.count(found.values['images'], 'image')}, relative to the "
+        "heaviest position. It says where the network looks, whatever the image shows; images that are not aligned as "
+        "those of training are judged at the wrong place."
     )
     cells = []
     for k, name in enumerate(names):
