@@ -51,27 +51,33 @@ def compute(run, split):
     network, images, masks = run.network, run.images(split), run.network.masks
     moments, histogram = Moments(), np.zeros((len(run.attributes), BINS), np.int64)
     activity, let_through = 0.0, 0.0
+    positions = network.positions() if network.positions else None
 
     @tf.function(reduce_retracing=True)
     def look(features, k):
-        """Of one target's masks: means (C',), products about them (C', C'), counts (100,), and mean M |F|, (C,)."""
+        """Of one target's masks: means (C',), products about them (C', C'), counts (100,); means (C,) of M |F| and |F|.
+
+        Where weights of positions were learned, the latter are weighed by them.
+        """
         mask, sizes = masks.mask(features, k), tf.abs(tf.cast(features, tf.float32))
+        if positions is not None:
+            sizes *= tf.gather(positions, k, axis=2)[..., None]
         values = tf.reshape(mask, (-1, masks.channels))
         mean = tf.reduce_mean(values, axis=0)
         centred = values - mean
         counts = tf.histogram_fixed_width(values, (0.0, 1.0), BINS)
-        through = tf.reduce_mean(mask * sizes, axis=(0, 1, 2))
-        return mean, tf.matmul(centred, centred, transpose_a=True), counts, through
+        through, active = (tf.reduce_mean(values, axis=(0, 1, 2)) for values in (mask * sizes, sizes))
+        return mean, tf.matmul(centred, centred, transpose_a=True), counts, through, active
 
     for rows, batch in stream(images, run.config.evaluation.batch_size, "Masks"):
         features = network.features(batch)
         seen = (look(features, tf.constant(k)) for k in range(len(run.attributes)))
-        means, products, counts, through = (np.array(each) for each in zip(*seen, strict=True))
+        means, products, counts, through, active = (np.array(each) for each in zip(*seen, strict=True))
         moments.add(len(batch) * np.prod(network.grid), means.astype(float), products.astype(float))
         histogram += counts
         share = (rows.stop - rows.start) / len(images)
         let_through += share * through.astype(float)
-        activity += share * np.mean(np.abs(features), axis=(0, 1, 2), dtype=float)
+        activity += share * active.astype(float)
     mean = moments.mean.mean(axis=1)
     variance = (moments.squares / moments.count).mean(axis=1) + moments.mean.var(axis=1)
     values = {"attributes": list(run.attributes), "images": len(images)}

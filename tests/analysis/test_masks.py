@@ -6,11 +6,13 @@ import pytest
 from mam_keras.analysis import masks
 from mam_keras.analysis.needs import lacking
 from tests.analysis import untrained
+from tests.model import equations
 
 
-@pytest.fixture(scope="module", params=["per_feature", "common"])
+@pytest.fixture(scope="module", params=[("per_feature", False), ("common", False), ("per_feature", True)], ids=str)
 def example(request):
-    run = untrained.run(masks=request.param)
+    kind, learned_positions = request.param
+    run = untrained.run(masks=kind, learned_positions=learned_positions)
     return run, masks.compute(run, "test"), *untrained.whole(run)
 
 
@@ -38,11 +40,16 @@ def test_histogram_and_shares_count_every_mask_value(example):
 
 def test_importance_is_the_mean_absolute_contribution(example):
     run, found, features, M = example
-    kernel = run.network.contributions.heads.kernel.numpy().astype(float)
-    contributions = kernel * (1 + M) * features[:, :, :, None, :]
+    heads = run.network.contributions.heads
+    kernel = heads.kernel.numpy().astype(float)
+    if run.config.model.learned_positions:
+        features = features[:, :, :, None] * equations.position_weights(heads.position_logits.numpy())[..., None]
+    else:
+        features = features[:, :, :, None]
+    contributions = kernel * (1 + M) * features
     expected = np.abs(contributions).mean(axis=(0, 1, 2))
     np.testing.assert_allclose(found.arrays["importance"], expected, rtol=1e-4)
-    due = np.abs(kernel * M * features[:, :, :, None, :]).mean(axis=(0, 1, 2)).sum(axis=1) / expected.sum(axis=1)
+    due = np.abs(kernel * M * features).mean(axis=(0, 1, 2)).sum(axis=1) / expected.sum(axis=1)
     np.testing.assert_allclose(found.arrays["masked_share"], due, rtol=1e-4)
 
 
