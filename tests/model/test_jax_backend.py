@@ -18,6 +18,7 @@ ATTRIBUTES = 3
 CASES = {
     "per_feature": {"masks": "per_feature", "normalization": "batch", "pooled_share": 1.0},
     "common": {"masks": "common", "normalization": "group", "pooled_share": 0.4},
+    "learned positions": {"masks": "per_feature", "normalization": "none", "learned_positions": True},
 }
 
 
@@ -34,7 +35,8 @@ def both(tmp_path_factory):
 
 def tensorflow_outputs(case, folder):
     """Writes given.npz and returns what `jax_outputs.py` has to find."""
-    settings = small_config(model=CASES[case], loss={"lambda": 0.01})
+    spread = 0.1 if "learned_positions" in CASES[case] else 0.0
+    settings = small_config(model=CASES[case], loss={"lambda": 0.01, "spread": spread})
     network = network_of(settings, [f"attribute {k}" for k in range(ATTRIBUTES)])
     model, inner = randomize(network.model), network.parts
     images = random_images(6, 8, 8, 3)
