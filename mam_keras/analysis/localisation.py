@@ -17,7 +17,7 @@ VERSION = 2
 MOST = 100  # true positives per attribute, the first ones
 SMALL = 0.4  # of the image: regions below this are the ones to find
 MEASURES = ("ratio", "pointing", "peak")
-FIXED = ("blob", "uniform")  # controls that are the same for every image
+_CONTROLS = {f"_{method}": method for method in ("grad_cam", "blob", "positions")}  # of the headline
 
 
 def settings(config):
@@ -33,6 +33,7 @@ def compute(run, split):
         every map of the network, its own first, positive part
         untrained  the own map of the same network with random weights
         blob       a fixed Gaussian in the middle of the image
+        positions  the weights of positions that the network has learned, if it has: what of its map every image shares
         uniform    the same everywhere, which is what chance gives
 
     Returns:
@@ -55,11 +56,12 @@ def compute(run, split):
     from mam_keras.analysis.maps import Maps
 
     maps = Maps(run)
+    fixed = _fixed(run.network, maps.grid)
     stages = {stage.name: stage for stage in run.network.stages}
     seen = stages.get("features", run.network.stages[-1] if stages else None)
     values = {
         "attributes": list(run.attributes),
-        "methods": [*maps.names, *FIXED],
+        "methods": [*maps.names, *fixed],
         "maps": run.network.described,
         "grid": list(maps.grid),
         "seen": seen and seen.receptive_field,
@@ -67,7 +69,7 @@ def compute(run, split):
     }
     arrays = {}
     for where in sets:
-        values[where.name], found = _localise(run, split, where, maps)
+        values[where.name], found = _localise(run, split, where, maps, fixed)
         arrays |= {f"{where.name}.{name}": array for name, array in found.items()}
     return Result(values, arrays)
 
@@ -78,7 +80,7 @@ def headline(result):
     `localisation` and `pointing` are the energy ratio and the pointing game of the network's own map on the split's own
     images, `localised` how many attributes these are; where there are part masks as well, which are of other images,
     `localisation_parts`, `pointing_parts` and `localised_parts` are those there. NAME_grad_cam is of Grad-CAM, where
-    that is another map, and NAME_blob of a blob in the middle.
+    that is another map, NAME_blob of a blob in the middle, and NAME_positions of learned positions alone.
     """
     sets, methods = result.values["sets"], result.values["methods"]
     where = regions.own(sets)
@@ -92,8 +94,9 @@ def _headline(result, where, ending, methods):
     found = {}
     for name, measure in (("localisation", "ratio"), ("pointing", "pointing")):
         mean = result.arrays[f"{where}.small.{measure}.mean"]
-        for control, method in (("", methods[0]), ("_grad_cam", "grad_cam"), ("_blob", "blob")):
-            if not control or method in methods[1:]:
+        found[f"{name}{ending}"] = Estimate.of(mean[0])
+        for control, method in _CONTROLS.items():
+            if method in methods[1:]:
                 found[f"{name}{ending}{control}"] = Estimate.of(mean[methods.index(method)])
     return found | {f"localised{ending}": Estimate(len(result.values[where]["small"]), None, None)}
 
@@ -123,12 +126,22 @@ def _share(maps, inside, counted):
     return (maps * inside).sum(axis=(-2, -1)) / (maps * counted).sum(axis=(-2, -1))
 
 
-def _localise(run, split, where, maps):
+def _fixed(network, grid):
+    """Controls that are the same for every image: {method: (H, W), or (K, H, W) where targets differ}."""
+    from mam_keras.model.maps import on_grid
+
+    learned = {}
+    if network.positions:
+        learned["positions"] = np.asarray(on_grid(np.moveaxis(network.positions().numpy(), -1, 0), grid))
+    return {"blob": blob(grid), **learned, "uniform": np.ones(grid)}
+
+
+def _localise(run, split, where, maps, fixed):
     """Values and arrays of one set of regions."""
     images, grid, size = where.images, maps.grid, run.config.evaluation.batch_size
     chosen = true_positives.first(run, images, split, MOST)
-    fixed, drawn = np.stack([blob(grid), np.ones(grid)]), len(run.network.maps)
-    measured = np.full((len(MEASURES), *chosen.shape, len(maps.names) + len(FIXED)), np.nan, np.float32)
+    drawn = len(run.network.maps)
+    measured = np.full((len(MEASURES), *chosen.shape, len(maps.names) + len(fixed)), np.nan, np.float32)
     area, shape = np.full(chosen.shape, np.nan, np.float32), (chosen.shape[1], *images.images.shape[1:3])
     pictures = {
         "ids": np.zeros(shape[0], images.ids.astype(str).dtype),
@@ -140,6 +153,7 @@ def _localise(run, split, where, maps):
         counted = {row: where.counted(row) for row in np.flatnonzero(chosen[:, k])}
         inside = {row: where.region(row, k) & pixels for row, pixels in counted.items()}
         rows = np.array([row for row, pixels in inside.items() if pixels.any()], int)
+        controls = np.stack([one if one.ndim == 2 else one[k] for one in fixed.values()])
         for part in true_positives.batches(rows, size):
             shown = np.maximum(maps(true_positives.pixels(images, part), k), 0)
             for row, one in zip(part, shown, strict=True):
@@ -149,7 +163,7 @@ def _localise(run, split, where, maps):
                     pictures["regions"][k], pictures["maps"][k] = inside[row], np.rint(255 * one / highest)[:drawn]
                 shares = cover(inside[row], grid), cover(counted[row], grid)
                 area[row, k] = shares[0].sum() / shares[1].sum()
-                measured[:, row, k] = measure(np.concatenate([one, fixed]), *shares)
+                measured[:, row, k] = measure(np.concatenate([one, controls]), *shares)
     return _summarised(run, measured, area, images.units, pictures)
 
 

@@ -52,6 +52,7 @@ _CONTROLS = {
     "_grad_cam": "Grad-CAM",
     "_untrained": "random weights",
     "_blob": "centre blob",
+    "_positions": "learned positions alone",
     "_random": "random blocks",
     "_centre": "the middle",
     "_chance": "by chance",

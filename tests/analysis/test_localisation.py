@@ -162,6 +162,24 @@ def test_every_kind_of_network(monkeypatch, model, maps):
     assert found.values["seen"] == 7
 
 
+def test_learned_positions_alone_are_a_control(monkeypatch):
+    run = looked_at.balanced(images=60, learned_positions=True)
+    found, where = localise(run, monkeypatch), Squares(run)
+    methods = found.values["methods"]
+    assert methods[-3:] == ["blob", "positions", "uniform"]
+    found_at = looked_at.logits(run, looked_at.pictures(run)) >= 0
+    for k, weights in enumerate(np.moveaxis(run.network.positions().numpy(), -1, 0)):
+        rows = [row for row in np.flatnonzero(found_at[:, k] & run.images("test").labels[:, k]) if row != 3]
+        pixels, counted = weights.repeat(2, axis=0).repeat(2, axis=1), where.counted(0)
+        inside = [where.region(row, k) & counted for row in rows]
+        shares = [pixels[one].sum() / pixels[counted].sum() / (one.sum() / counted.sum()) for one in inside]
+        assert found.arrays["squares.ratio"][k, methods.index("positions"), 0] == pytest.approx(
+            np.mean(shares), rel=1e-4
+        )
+    headline, mean = localisation.headline(found), found.arrays["squares.small.ratio.mean"]
+    assert headline["localisation_positions"].value == mean[methods.index("positions"), 0]
+
+
 def test_targets_that_exclude_each_other(monkeypatch):
     monkeypatch.setattr(true_positives, "LEAST", 1)
     run = looked_at.run(images=40, exclusive=True)

@@ -11,7 +11,12 @@ from mam_keras.statistics import Estimate
 
 NEEDS = ("localisation",)
 TITLE = "Localisation"
-NAMES = {"untrained": "random weights", "blob": "centre blob", "uniform": "chance"}  # of the controls
+NAMES = {  # of the controls
+    "untrained": "random weights",
+    "blob": "centre blob",
+    "positions": "learned positions alone",
+    "uniform": "chance",
+}
 WHERE = {
     "exact": "drawn regions",
     "parts": "part masks",
@@ -100,6 +105,7 @@ def _reading(run, found, noun):
 
 def _method(values, noun):
     own, *rest = (one["title"] for one in values["maps"].values())
+    positions = "positions" in values["methods"]
     text = (
         f"On the first {MOST} true positives of each {noun} (it is there, and the network finds it); of fewer than "
         f"{LEAST} nothing is reported. All methods are measured on the same images, in blocks of pixels, "
@@ -108,7 +114,8 @@ def _method(values, noun):
     text += f"; beside it: {', '.join(rest)}" if rest else ""
     return text + (
         ". Controls: the own map of a network of this configuration with random weights, and a Gaussian blob in the "
-        f"middle of every image, its standard deviation {100 * WIDTH:.0f} % of its side."
+        f"middle of every image, its standard deviation {100 * WIDTH:.0f} % of its side"
+        + ("; and the learned weights of positions, which all images share." if positions else ".")
     )
 
 

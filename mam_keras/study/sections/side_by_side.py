@@ -39,7 +39,9 @@ def section(view):
 
 
 def _tabulated(measure):
-    return lowest(measure) is not None or measure == "parameters" or measure.endswith(("_grad_cam", "_blob"))
+    return (
+        lowest(measure) is not None or measure == "parameters" or measure.endswith(("_grad_cam", "_blob", "_positions"))
+    )
 
 
 def _title(measure):
