@@ -77,3 +77,38 @@ def noise_and_groups(figures):
 def test_five_systems(run, table):
     row = " | ".join([f"`{run}`", *table(measured("five_systems")[run])])
     assert f"| {row} |\n" in (ROOT / "configs/README.md").read_text()
+
+
+def points(run, other, measure):
+    """Of the difference over seeds, as `figures.json` has it less its baseline."""
+    found = json.loads((ROOT / "reports/measured/five_systems.json").read_text())
+    (one,) = (one["less"][other][measure] for one in found if one["run"] == run)
+    return f"{100 * one['value']:.1f} points, {100 * one['low']:.1f} to {100 * one['high']:.1f}"
+
+
+def test_promises():
+    figures = measured("five_systems")
+    masked, plain, placed = (figures[run] for run in ("masked", "plain", "plain_positions"))
+    stage, heads, together = (figures[run] for run in ("masked_stage", "masked_heads_only", "masked_together"))
+    pairs = [
+        [share(one[f"{kind}_sigma_0.1"]) for kind in ("identity", "best_pair", "best_control")]
+        for one in (masked, stage)
+    ]
+    said = [
+        f"energy on the marked parts is {number(masked['localisation_parts'])} times that of chance, Grad-CAM's "
+        f"{masked['localisation_parts_grad_cam']['value']:.1f}, of a blob in the middle "
+        f"{masked['localisation_parts_blob']['value']:.1f}.",
+        f"pooling of the highest quarter {number(together['localisation_parts'])}, blob "
+        f"{together['localisation_parts_blob']['value']:.1f};",
+        f"with learned positions, without masks, {number(placed['localisation_parts'])}, blob "
+        f"{placed['localisation_parts_blob']['value']:.1f}",
+        f"at sigma 0.1: {pairs[0][0]} %, best pair {pairs[0][1]}, best control without masks {pairs[0][2]};",
+        f"linear logit, {pairs[1][0]}, {pairs[1][1]} and {pairs[1][2]} |",
+        f"Faces: {share(masked['accuracy'])} % with both, {share(heads['accuracy'])} without either",
+        f"Faces: {share(plain['accuracy'])} %, with it {share(figures['branch']['accuracy'])} "
+        f"({points('branch', 'plain', 'accuracy')})",
+        f"none {share(plain['accuracy'])}, at all three stages {share(figures['shareable']['accuracy'])} "
+        f"({points('shareable', 'plain', 'accuracy')})",
+    ]
+    text = (ROOT / "README.md").read_text()
+    assert [one for one in said if one not in text] == []
