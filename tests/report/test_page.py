@@ -124,7 +124,7 @@ def missing(found):
 def test_a_whole_page_has_every_section_that_shows_something_and_leads_to_them(analysed):
     found = markup.check(analysed[1])
     sections = [one[1]["id"] for one in found.all("section")]
-    shown = {name.replace("_", "-") for name in SECTIONS} - {"comparison", "tuning", "subgroups"}
+    shown = {name.replace("_", "-") for name in SECTIONS} - {"comparison", "tuning", "subgroups", "positions"}
     assert set(sections) == {"summary", "targets", "about"} | shown
     (navigation,) = found.all("nav")
     assert "Runs compared" not in navigation[2] and "Search for lambda" not in navigation[2]
