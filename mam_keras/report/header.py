@@ -51,8 +51,10 @@ def _network(config):
 
 
 def _loss(loss):
-    """Its settings as they are called, without those that are left out or say how maps would be drawn to regions."""
+    """Its settings as they are called, without those that are left out or say what would be done to maps."""
     values = loss.model_dump(by_alias=True, exclude_none=True)
+    if not values.get("spread"):
+        values.pop("spread", None)
     if not loss.localisation:
         values = {key: value for key, value in values.items() if not key.startswith("localisation_")}
     return ", ".join(

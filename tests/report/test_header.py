@@ -72,6 +72,8 @@ def test_every_system_says_what_it_is_and_what_its_loss_weighs():
     )
     undirected = a_run(config=settings(model={"system": "plain"}))
     assert dict(header.facts(undirected, []))["Loss"] == "class_weights none, label_smoothing 0, localisation 0"
+    placed = a_run(config=settings(model={"system": "plain", "learned_positions": True}, loss={"spread": 0.02}))
+    assert dict(header.facts(placed, []))["Loss"].endswith("localisation 0, spread 0.02")
 
 
 @pytest.mark.parametrize(

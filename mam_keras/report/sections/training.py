@@ -10,6 +10,7 @@ TITLE = "Training"
 _TERMS = {  # of the loss, beside the heads' cross-entropies; others are called by their own names
     "mask": "masks, |M|_1",
     "localisation": "maps away from their regions",
+    "spread": "spread of learned positions",
 }
 
 
