@@ -18,6 +18,7 @@ from mam_keras import config
 from mam_keras.export.signatures import signatures
 from mam_keras.systems.masked import output_names
 from tests.export.encoded import encode, picture
+from tests.model import equations
 from tests.model.examples import network_of, randomize
 
 K, C, SIZE, SIDE = 5, 8, 32, 8  # attributes, channels, side of an image, side of the feature map
@@ -78,6 +79,8 @@ def expected(network, images, a, b):
         if hasattr(heads, "mask"):
             mask = heads.mask(features.astype("float32"), k).numpy().astype("float64")
             gain = heads.mask_offset + a * np.where(mask < 0.5, (2 * mask) ** b / 2, 1 - (2 - 2 * mask) ** b / 2)
+        if network.positions:
+            gain = gain * equations.position_weights(heads.position_logits.numpy())[..., k : k + 1]
         products.append(weights[k] * gain * features)
     products = np.stack(products, axis=1)  # (N, K, H', W', C)
     contributions = products.sum(axis=-1)
