@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAIR = "Wearing_Lipstick:Heavy_Makeup"
+WORST = f"worst_group:{PAIR}"
 DRAWN = {  # runs of studies/directed_drawn_faces.yaml, as the table calls them
     "biased": "before",
     "unbiased": "trained without the co-occurrence",
@@ -107,6 +108,8 @@ def test_promises():
         f"Faces: {share(masked['accuracy'])} % with both, {share(heads['accuracy'])} without either",
         f"Faces: {share(plain['accuracy'])} %, with it {share(figures['branch']['accuracy'])} "
         f"({points('branch', 'plain', 'accuracy')})",
+        f"worst group of lipstick {share(plain[WORST])} to {share(figures['plain_directed'][WORST])} %, by an "
+        f"offset of the logit alone {share(plain[WORST.replace(':', '_fitted:', 1)])} (three",
         f"none {share(plain['accuracy'])}, at all three stages {share(figures['shareable']['accuracy'])} "
         f"({points('shareable', 'plain', 'accuracy')})",
     ]

@@ -17,7 +17,7 @@ VERSION = 2
 MOST = 100  # true positives per attribute, the first ones
 SMALL = 0.4  # of the image: regions below this are the ones to find
 MEASURES = ("ratio", "pointing", "peak")
-_CONTROLS = {f"_{method}": method for method in ("grad_cam", "blob", "positions")}  # of the headline
+_CONTROLS = ("grad_cam", "blob", "positions")  # of the headline
 
 
 def settings(config):
@@ -95,9 +95,9 @@ def _headline(result, where, ending, methods):
     for name, measure in (("localisation", "ratio"), ("pointing", "pointing")):
         mean = result.arrays[f"{where}.small.{measure}.mean"]
         found[f"{name}{ending}"] = Estimate.of(mean[0])
-        for control, method in _CONTROLS.items():
-            if method in methods[1:]:
-                found[f"{name}{ending}{control}"] = Estimate.of(mean[methods.index(method)])
+        for control in _CONTROLS:
+            if control in methods[1:]:
+                found[f"{name}{ending}_{control}"] = Estimate.of(mean[methods.index(control)])
     return found | {f"localised{ending}": Estimate(len(result.values[where]["small"]), None, None)}
 
 

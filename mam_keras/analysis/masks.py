@@ -66,7 +66,7 @@ def compute(run, split):
         mean = tf.reduce_mean(values, axis=0)
         centred = values - mean
         counts = tf.histogram_fixed_width(values, (0.0, 1.0), BINS)
-        through, active = (tf.reduce_mean(values, axis=(0, 1, 2)) for values in (mask * sizes, sizes))
+        through, active = (tf.reduce_mean(each, axis=(0, 1, 2)) for each in (mask * sizes, sizes))
         return mean, tf.matmul(centred, centred, transpose_a=True), counts, through, active
 
     for rows, batch in stream(images, run.config.evaluation.batch_size, "Masks"):

@@ -15,19 +15,14 @@ GRAD_CAM_NOTE = (
 )
 
 
-def contribution_map(network, learned_positions=False):
-    """s^k_p of the head that answers, what each position of the features adds to the logit, of either sign.
-
-    Args:
-        learned_positions: whether the head learned which positions count (`model.positions`).
-    """
+def contribution_map(network):
+    """s^k_p of the head that answers, what each position of the features adds to the logit, of either sign."""
     own = network.contributions
+    learned = " Which positions count was learned, the same for all images." if network.positions else ""
     return Map(
         "contributions",
         "What each position of the features adds to the logit, of either sign: an exact part of the answer. A feature "
-        "sees more of the image than its own place."
-        + " Which positions count was learned, the same for all images."
-        * learned_positions,
+        f"sees more of the image than its own place.{learned}",
         True,
         lambda images: own.scores(own.features(images)),
         lambda images, features, k: ops.sum(own.of_channels(features, k), axis=-1),

@@ -5,18 +5,19 @@ best is mostly the attribute's own. So every attribute's head weighs positions b
 
     g^k = P B(softmax over positions of RATE q^k)
 
-with q learned, P positions, and B a smoothing of `TAPS` x `TAPS` positions by binomial weights, mirrored at the edges:
-faces do not lie to a position alike, and a single position that is chosen by chance early in training could not be left
-again. The mean of g over positions is 1. Knows arrays only.
+with q learned, P positions, and B a `SMOOTHING` down and across, mirrored at the edges: faces do not lie to a position
+alike, and a single position that is chosen by chance early in training could not be left again. The mean of g over
+positions is 1. Knows arrays only.
 """
 
 import math
 
 import numpy as np
 from keras import ops
+from scipy import ndimage
 
 RATE = 8.0  # of q: Adam moves each by about the learning rate a step, however far it has to go
-TAPS = 3
+SMOOTHING = (0.25, 0.5, 0.25)
 
 
 def position_weights(logits):
@@ -35,11 +36,5 @@ def spread(logits):
 
 
 def _smoothing(n):
-    """(n, n), columns sum to 1: what is at position j is shared among its neighbours, at the edges with itself."""
-    weights = np.array([math.comb(TAPS - 1, tap) for tap in range(TAPS)]) / 2 ** (TAPS - 1)
-    matrix = np.zeros((n, n))
-    for j in range(n):
-        for tap, weight in enumerate(weights):
-            i = j + tap - TAPS // 2
-            matrix[min(max(i if 0 <= i < n else (-1 - i if i < 0 else 2 * n - 1 - i), 0), n - 1), j] += weight
-    return matrix
+    """(n, n), columns sum to 1: what is at a position is shared with its neighbours, at the edges with itself."""
+    return ndimage.correlate1d(np.eye(n), SMOOTHING, axis=0, mode="reflect")

@@ -264,12 +264,12 @@ def attach(config, targets, model):
         if config.model.learned_positions:
             network.positions = parts[1].position_weights
         if config.model.masks == "none":
-            network.linear_scores = linear_scores(config, parts[1])
+            network.linear_scores = linear_scores(parts[1])
         else:
             network.masks = Masks(*parts)
         if config.model.masks == "per_feature":
             network.compiled = (layers["attribute_scores"],)
-        network.maps["contributions"] = contribution_map(network, config.model.learned_positions)
+        network.maps["contributions"] = contribution_map(network)
     if "multi_label" in outputs:
         kernel = layers["multi_label_logits"].kernel
         network.maps["grad_cam"] = linear_grad_cam(network, kernel, "Grad-CAM of the multi-label head")

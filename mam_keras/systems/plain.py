@@ -73,23 +73,23 @@ def attach(config, targets, model):
     )
     network.contributions = Contributions(network.features, scores, logits)
     network.logit_of = network.contributions.logit
-    network.linear_scores = linear_scores(config, scores)
+    network.linear_scores = linear_scores(scores)
     if config.model.learned_positions:
         network.positions = scores.position_weights
     if config.loss.spread:
         network.terms = (Term("spread", lambda *_: scores.spread_loss()),)
     network.maps = {
-        "contributions": contribution_map(network, config.model.learned_positions),
+        "contributions": contribution_map(network),
         "grad_cam": linear_grad_cam(network, scores.kernel, targets_axis=0),
     }
     return network
 
 
-def linear_scores(config, heads):
-    """`Network.linear_scores` of heads without masks: their scores, as all positions count alike."""
+def linear_scores(heads):
+    """`Network.linear_scores` of heads without masks: their scores where all positions count alike."""
     from keras import ops
 
-    if not config.model.learned_positions:
+    if not heads.learned_positions:
         return operator.itemgetter("scores")
     return lambda found: ops.matmul(ops.cast(found["features"], "float32"), ops.transpose(heads.kernel))
 

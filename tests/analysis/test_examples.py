@@ -75,7 +75,7 @@ def test_everything_shown_follows_from_the_equations(model):
         assert (np.abs(shown - scores) <= half).all()
         highest = -np.sort(-scores.reshape(*scores.shape[:2], -1))
         taken = highest[..., : round(run.config.model.pooled_share * highest.shape[-1])].mean(axis=-1)
-        np.testing.assert_allclose(arrays["probabilities"][..., v], equations.sigmoid(taken + bias), atol=1e-4)
+        np.testing.assert_allclose(arrays["probabilities"][..., v], equations.sigmoid(taken + bias), atol=1e-5)
         np.testing.assert_array_equal(arrays["answers"][..., v], taken + bias >= 0)
     assert found.values["pooled"] == [run.config.model.pooled_share, None]
 

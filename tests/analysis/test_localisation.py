@@ -163,7 +163,7 @@ def test_every_kind_of_network(monkeypatch, model, maps):
 
 
 def test_learned_positions_alone_are_a_control(monkeypatch):
-    run = looked_at.balanced(images=60, learned_positions=True)
+    run = looked_at.balanced(images=120, learned_positions=True)
     found, where = localise(run, monkeypatch), Squares(run)
     methods = found.values["methods"]
     assert methods[-3:] == ["blob", "positions", "uniform"]

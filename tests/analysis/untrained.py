@@ -26,7 +26,8 @@ def run(attributes=("Smiling", "Hat", "Bangs"), images=12, batch_size=5, groups=
     network = systems.build(settings, targets)
     for weight in network.weights:
         if "variance" not in weight.path:
-            weight.assign(random.normal(0, 0.7, weight.shape))
+            size = 0.1 if weight.name == "position_logits" else 0.7  # those count 8 times (`positions.RATE`)
+            weight.assign(random.normal(0, size, weight.shape))
     network = systems.attach(settings, targets, network)
     labels = random.random((images, len(attributes))) < 0.5
     ids = np.array([f"{index}.png" for index in range(images)])
