@@ -362,7 +362,7 @@ def test_a_shipped_configuration_opens_with_the_command_that_runs_it(path):
 
 
 def test_these_configurations_are_shipped():
-    expected = {"celeba", "celeba_localised", "celeba_positions", "celeba_small", "celeba_alexnet"}
+    expected = {"celeba", "celeba_accurate", "celeba_localised", "celeba_positions", "celeba_small", "celeba_alexnet"}
     expected |= {"demo", "tune_celeba_small"}
     expected |= {f"{data}_attention_branch" for data in ("celeba", "cifar10", "demo")}
     expected |= {f"cifar10{ending}" for ending in ("", "_small", "_shareable", "_shareable_small", "_masked_small")}
