@@ -8,7 +8,6 @@ import ctypes
 import importlib
 import io
 import os
-import platform
 import re
 import signal
 import sys
@@ -100,22 +99,12 @@ def keep_freed_memory():
 
     TensorFlow allocates and frees every tensor at every step. Large ones would be new pages from the system each time,
     which it clears first: 10,000 of them and 8 % of a step's time in a virtual machine with two idle cores, more beside
-    other processes (`tests/benchmarks/process.py`). Does nothing where the C library is not glibc.
+    other processes (`tests/benchmarks/allocation.py`). Does nothing where the C library is not glibc.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
         for option, value in _MALLOC.items():
             library.mallopt(option, value)
-
-
-def use_onednn():
-    """Has TensorFlow, not yet imported, compute with oneDNN on every x86 processor, child processes too.
-
-    It does so itself only where there are AVX-512's instructions for neural networks; its other matrix products reach
-    half the rate of a processor with AVX2 alone (`tests/benchmarks/process.py`). What a user has set stays.
-    """
-    if platform.machine() in ("x86_64", "AMD64"):
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def import_tensorflow():
@@ -125,7 +114,6 @@ def import_tensorflow():
     another backend, or refuses its keras.json.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # for child processes, too
-    use_onednn()
     try:
         with _silence() if "tensorflow" not in sys.modules and SHOW_ALL not in os.environ else contextlib.nullcontext():
             importlib.import_module("tensorflow")

@@ -10,8 +10,7 @@ from mam_keras import command_line, config
 from mam_keras.analysis.trained_run import TrainedRun
 from mam_keras.run_directory import RunDirectory
 
-command_line.keep_freed_memory()  # as every command does, and
-command_line.use_onednn()
+command_line.keep_freed_memory()  # as every command does
 
 ATTRIBUTES = ("Smiling", "Eyeglasses", "Mouth_Slightly_Open", "Wearing_Hat", "Bangs")  # of the small run
 

@@ -3,7 +3,6 @@
 import ctypes
 import json
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -259,16 +258,6 @@ def test_freed_memory_is_not_handed_back_and_asked_for_again():
     """128 MB are 31,250 pages of 4 kB."""
     assert int(python(f"{PAGES}\nmain()").stdout) > 10_000
     assert int(python(f"{PAGES}\ncommand_line.run(main)").stdout) < 1_000
-
-
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="oneDNN is for x86 processors here")
-def test_tensorflow_computes_with_onednn_unless_a_user_does_not_want_it(monkeypatch):
-    loaded = "from mam_keras import command_line; command_line.import_tensorflow(); "
-    enabled = "from tensorflow.python.util import _pywrap_util_port; print(_pywrap_util_port.IsMklEnabled())"
-    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
-    assert python(loaded + enabled).stdout.split() == ["True"]
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    assert python(loaded + enabled).stdout.split() == ["False"]
 
 
 def test_one_command_for_all(tmp_path):
