@@ -8,11 +8,15 @@ from mam_keras.analysis.blocks import block_of
 
 
 class Answers(NamedTuple):
-    """Of the head that answers, about one target: float32 (n, T) each, and `found`, bool: whether it says "yes"."""
+    """Of the head that answers, about one target: float32 (n, T) each, and `found`, bool: whether it says "yes".
+
+    `evidence` is `model.contributions.Contributions.evidence`, what speaks for it; None where that was not asked for.
+    """
 
     logits: np.ndarray
     probabilities: np.ndarray
     found: np.ndarray
+    evidence: np.ndarray | None
 
 
 class Covered:
@@ -21,9 +25,10 @@ class Covered:
     Args:
         grid: (H, W) of the blocks.
         most: covered images in one pass.
+        evidence: whether to say what speaks for the target, which takes a network whose `contributions` add up.
     """
 
-    def __init__(self, network, grid, most):
+    def __init__(self, network, grid, most, evidence=False):
         import tensorflow as tf
 
         self._network, self._most, exclusive = network, most, network.targets.exclusive
@@ -31,15 +36,15 @@ class Covered:
         block = (y[:, None] * grid[1] + x).ravel()
 
         @tf.function(reduce_retracing=True)
-        def logits(images, rows, hidden, k):
+        def ask(images, rows, hidden, k):
             pixels = tf.reshape(tf.gather(hidden, block, axis=1), (-1, len(y), len(x), 1))
             means = tf.reduce_mean(images, axis=(1, 2), keepdims=True)
             images = tf.where(pixels, tf.gather(means, rows), tf.gather(images, rows))
-            if exclusive:
-                return network.logits(images)
-            return network.logit(images, network.features(images), k)[:, None]
+            features = network.features(images)
+            logits = network.logits(images) if exclusive else network.logit(images, features, k)[:, None]
+            return (logits, network.contributions.evidence(features, k)) if evidence else (logits,)
 
-        self._logits = logits
+        self._ask = ask
 
     def __call__(self, images, hidden, k):
         """Images float32 (n, S, S, 3), covered in T ways, bool (n, T, H W), and the target: `Answers` (n, T)."""
@@ -48,7 +53,9 @@ class Covered:
         ways, images, k = hidden.shape[:2], tf.constant(images), tf.constant(k)
         rows, hidden = np.repeat(np.arange(len(images)), ways[1]), hidden.reshape(-1, hidden.shape[-1])
         parts = [slice(start, start + self._most) for start in range(0, len(rows), self._most)]
-        logits = np.concatenate([self._logits(images, rows[part], hidden[part], k).numpy() for part in parts])
+        asked = zip(*(self._ask(images, rows[part], hidden[part], k) for part in parts), strict=True)
+        logits, *evidence = (np.concatenate(arrays) for arrays in asked)
         place = int(k) if self._network.targets.exclusive else 0
         answers = logits, np.asarray(self._network.probabilities(logits)), self._network.answers(logits)
-        return Answers(*(array[:, place].reshape(ways) for array in answers))
+        answers = (array[:, place].reshape(ways) for array in answers)
+        return Answers(*answers, evidence[0].reshape(ways) if evidence else None)

@@ -9,7 +9,7 @@ from mam_keras.analysis.result import Result
 from mam_keras.statistics import Estimate
 
 NEEDS = ("images", "maps")
-VERSION = 3
+VERSION = 4
 MOST = 100  # true positives per attribute, the first ones
 SHARE = 0.1  # of the positions that are covered, and of the channels that are removed
 DRAWS = 10  # random choices of channels, whose losses are averaged
@@ -27,9 +27,12 @@ def compute(run, split):
 
     Covering: `SHARE` of the image's blocks, one per position of the network's own map, get the image's mean colour:
     those where the map is highest, as many drawn at random (the same for all targets of an image), or those nearest
-    the middle. Removing: `SHARE` of the channels are left out of s_p = sum_c w_c T(M)_{p,c} F_{p,c}, before pooling:
-    those of the largest importance on the image, 1/P sum_p |w_c T(M)_{p,c} F_{p,c}|, or random ones; where the logit is
-    such a sum (`Network.contributions`).
+    the middle. A flat patch can itself speak against the target. So the evidence for it that is gone is counted alone,
+    too, of a logit that is the mean of scores s_p (`Contributions.adds_up`): 1/P sum_p max(s_p, 0), before - after.
+
+    Removing: `SHARE` of the channels are left out of s_p = sum_c w_c T(M)_{p,c} F_{p,c}, before pooling: those of the
+    largest importance on the image, 1/P sum_p |w_c T(M)_{p,c} F_{p,c}|, or random ones; where the logit is such a sum
+    (`Network.contributions`).
 
     Returns:
         `Result` with the values `attributes`, `images` (N), `map` (title of the own map), `positions`
@@ -38,6 +41,7 @@ def compute(run, split):
 
             covering   logit before - logit after, of `COVERED`
             missed     share of the images that are no longer found, of `COVERED`
+            evidence   what spoke for the target and is gone, of `COVERED`; left out where scores do not add up
             channels   logit before - logit after, of `REMOVED`; left out where no channels can be removed
 
         LOSS, LOSS.mean, LOSS.difference, LOSS.difference.mean of `true_positives.summary`. NaN for attributes with
@@ -50,26 +54,27 @@ def compute(run, split):
     grid, size = network.map_size(own), config.evaluation.batch_size
     positions = [taken_away(int(np.prod(grid))), int(np.prod(grid))]
     channels = [taken_away(network.channels), network.channels] if network.contributions else None
-    look, remove = _looking(network, network.maps[own]), _removing(network, channels)
-    covered = Covered(network, grid, size)
+    adds_up = network.contributions is not None and network.contributions.adds_up
+    look, remove = _looking(network, network.maps[own], adds_up), _removing(network, channels)
+    covered = Covered(network, grid, size, evidence=adds_up)
     chosen = true_positives.first(run, images, split, MOST)
-    losses = {
-        "covering": np.full((*chosen.shape, len(COVERED)), np.nan, np.float32),
-        "missed": np.full((*chosen.shape, len(COVERED)), np.nan, np.float32),
-    }
-    if channels is not None:
-        losses["channels"] = np.full((*chosen.shape, len(REMOVED)), np.nan, np.float32)
+    methods = {"covering": COVERED, "missed": COVERED}
+    methods |= {"evidence": COVERED} if adds_up else {}
+    methods |= {"channels": REMOVED} if channels is not None else {}
+    losses = {loss: np.full((*chosen.shape, len(names)), np.nan, np.float32) for loss, names in methods.items()}
     before, middle = np.full(chosen.shape, np.nan, np.float32), highest(nearness(grid), positions[0])
     for k in tqdm(range(chosen.shape[1]), desc="Faithfulness", unit=" attributes", disable=None, leave=False):
         for rows in true_positives.batches(np.flatnonzero(chosen[:, k]), size):
             pixels = true_positives.pixels(images, rows)
-            features, shown, logits = look(pixels, k)
+            features, shown, logits, evidence = look(pixels, k)
             random = np.stack([drawn(config.seed, row).random(positions[1]) for row in rows])
             tops = [highest(values, positions[0]) for values in (shown, random)]
             after = covered(pixels, np.stack([*tops, np.broadcast_to(middle, random.shape)], axis=1), k)
             before[rows, k] = logits
             losses["covering"][rows, k] = logits[:, None] - after.logits
             losses["missed"][rows, k] = ~after.found
+            if adds_up:
+                losses["evidence"][rows, k] = evidence[:, None] - after.evidence
             if channels is not None:
                 random = [drawn(config.seed, row, k).random((DRAWS, channels[1])) for row in rows]
                 losses["channels"][rows, k] = remove(features, k, highest(np.stack(random), channels[0]))
@@ -104,8 +109,9 @@ def drawn(*seed):
     return np.random.default_rng(seed)
 
 
-def _looking(network, one):
-    """A function: images float32 (n, S, S, 3), k -> features, a tensor; the map, (n, H W), and the logits, (n,)."""
+def _looking(network, one, adds_up):
+    """A function: images float32 (n, S, S, 3), k -> features, a tensor; the map, (n, H W); the logits and the evidence
+    for the target, (n,) each, the latter None where scores do not add up."""
     import tensorflow as tf
 
     from mam_keras.model.maps import of_target
@@ -113,11 +119,13 @@ def _looking(network, one):
     @tf.function(reduce_retracing=True)
     def look(images, k):
         features = network.features(images)
-        return features, of_target(one, images, features, k), network.logit(images, features, k)
+        evidence = network.contributions.evidence(features, k) if adds_up else None
+        return features, of_target(one, images, features, k), network.logit(images, features, k), evidence
 
     def looked(images, k):
-        features, shown, logits = look(tf.constant(images), tf.constant(k))
-        return features, shown.numpy().reshape(len(images), -1), logits.numpy()
+        features, shown, logits, evidence = look(tf.constant(images), tf.constant(k))
+        shown = shown.numpy().reshape(len(images), -1)
+        return features, shown, logits.numpy(), evidence.numpy() if adds_up else None
 
     return looked
 

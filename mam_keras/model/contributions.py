@@ -44,6 +44,16 @@ class Contributions:
         """w_{k,c} T(M^k)_{p,c} F_{p,c} of one attribute: (n, H, W, C) -> float32 (n, H, W, C)."""
         return self.heads.kernel[k] * self.heads.factors(features, k) * ops.cast(features, "float32")
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether the logit is bias_k + 1/P sum_p s^k_p, of all positions."""
+        return self.pooling.share == 1 and self.pooling.sharpness is None
+
+    def evidence(self, features, k):
+        """What speaks for one target, 1/P sum_p max(s^k_p, 0), where it `adds_up`: (n, H, W, C) -> float32 (n,)."""
+        scores = ops.sum(self.of_channels(features, k), axis=-1)
+        return ops.mean(ops.relu(scores), axis=(1, 2))
+
     def importances(self, features):
         """1/P sum_p |w_{k,c} T(M^k)_{p,c} F_{p,c}| as trained: (n, H, W, C) -> float32 (n, K, C)."""
         return self.heads.importances(features)

@@ -87,7 +87,7 @@ def test_losses_are_those_of_each_image_alone(monkeypatch, model):
     for k in range(3):
         rows = np.flatnonzero(labels[:, k] & (logits[:, k] >= 0))[:9]
         assert found.arrays["count"][k] == len(rows)
-        expected, missed = [], []
+        expected, missed, gone = [], [], []
         for row in rows:
             losses = []
             for blocks in (np.argsort(-scores[row, :, :, k].ravel(), kind="stable")[:6], middle):
@@ -96,6 +96,8 @@ def test_losses_are_those_of_each_image_alone(monkeypatch, model):
                     i, j = divmod(block, 8)
                     image[2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = images[row].mean(axis=(0, 1))
                 losses.append(logits[row, k] - plain_logits(run, image[None])[0, k])
+                after = looked_at.contributions(run, image[None].astype(np.float32))[0, :, :, k].sum(axis=-1)
+                gone.append(np.maximum(scores[row, :, :, k], 0).mean() - np.maximum(after, 0).mean())
             importance = np.abs(contributions[row, :, :, k]).mean(axis=(0, 1))
             kept = np.ones(8)
             kept[importance.argmax()] = 0  # a tenth of 8 channels is one
@@ -108,6 +110,11 @@ def test_losses_are_those_of_each_image_alone(monkeypatch, model):
         mean = np.mean(expected, axis=0)
         np.testing.assert_allclose(found.arrays["covering"][k, [0, 2], 0], mean[:2], rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(found.arrays["missed"][k, [0, 2], 0], np.mean(missed, axis=0), atol=1e-6)
+        if "pooled_share" in model:  # then scores do not add up to the logit
+            assert "evidence" not in found.arrays
+        else:
+            gone = np.reshape(gone, (-1, 2)).mean(axis=0)
+            np.testing.assert_allclose(found.arrays["evidence"][k, [0, 2], 0], gone, rtol=1e-3, atol=1e-4)
         assert found.arrays["channels"][k, 0, 0] == pytest.approx(mean[2], rel=1e-3, abs=1e-4)
         spread = np.std([np.abs(one).max() for one in contributions[rows, :, :, k].mean(axis=(1, 2))]) + 1
         assert found.arrays["channels"][k, 1, 0] == pytest.approx(mean[3], abs=0.1 * spread)
@@ -138,6 +145,7 @@ def test_any_map_can_be_covered_by(monkeypatch):
     assert found.values["positions"] == [2, 16]
     assert found.values["channels"] is None
     assert "channels.mean" not in found.arrays
+    assert "evidence.mean" not in found.arrays
     assert np.isfinite(found.arrays["covering"]).all()
     headline = faithfulness.headline(found)
     assert headline["covering"].value == found.arrays["covering.mean"][0, 0]

@@ -173,8 +173,14 @@ def test_faithfulness_says_when_a_control_costs_more(small):
     named = faithfulness.section(changed(small, "faithfulness", **{"covering.difference": one}), []).summary
     name = small.results["faithfulness"].values["attributes"][k]
     assert f"For {name} it is clearly worse than the middle of the image." in named
+    for evidence, of in ((1.0, "none of them"), (-1.0, name)):
+        gone = moved(np.zeros_like(one), (k, 1), evidence)
+        arguments = {"covering.difference": one, "evidence.difference": gone}
+        named = faithfulness.section(changed(small, "faithfulness", **arguments), []).summary
+        assert any(line.endswith(f"the middle of the image costs measurably more for {of}.") for line in named)
     means = block(faithfulness.section(small, []), "faithfulness-means")
     assert [row[2].value for row in means.rows[:3]] == arrays["covering.mean"][:, 0].tolist()
+    assert [row[2].value for row in means.rows[3:6]] == arrays["evidence.mean"][:, 0].tolist()
     assert means.rows[2][3].value == arrays["covering.difference.mean"][1, 0]
 
 

@@ -51,6 +51,11 @@ def _reading(found, noun):
             f"the image (mean absolute contribution, of either sign), or random ones (mean of {DRAWS} choices). "
         )
     text += "A map that points at what matters costs more than both controls."
+    if "evidence" in found.arrays:
+        text += (
+            f" A flat patch can itself speak against the {noun}; so the evidence for it that is gone is counted alone, "
+            "too: the positive terms of the logit, position by position, before less after."
+        )
     if channels is not None:
         text += " Removing channels is arithmetic with the head's own terms and says nothing of pixels."
     return text
@@ -87,6 +92,8 @@ def _summary(found):
         for one, names in verdicts.sorted_by(gains).items():
             if one in (verdicts.Verdict.ALIKE, verdicts.Verdict.WORSE):
                 yield f"For {verdicts.listed(names)} it is {one.value} {_BLOCKS[method]}."
+            if one is verdicts.Verdict.WORSE and "evidence" in found.arrays:
+                yield _by_evidence(found, method, names)
     if found.values["channels"] is None:
         return
     top, random = (_of(found, "channels", REMOVED, method) for method in REMOVED)
@@ -94,6 +101,17 @@ def _summary(found):
     yield (
         f"Without the {wording.count(found.values['channels'][0], 'most important channel')} the logit loses "
         f"{_number(top)}, without as many random ones {_number(random)}: {verdicts.word(gain, 'more', 'less')}."
+    )
+
+
+def _by_evidence(found, method, names):
+    """Of the targets by whose loss a control was better: is it by the evidence for them that is gone alone?"""
+    gains = {name: _gain(found, "evidence", COVERED, method, k) for k, name in _reported(found) if name in names}
+    still = verdicts.sorted_by(gains).get(verdicts.Verdict.WORSE, [])
+    of = verdicts.listed(still) if still else "none of them"
+    return (
+        "Counting alone the evidence for it that is gone, not what the flat patch itself says against it, covering "
+        f"{_BLOCKS[method]} costs measurably more for {of}."
     )
 
 
@@ -112,6 +130,8 @@ def _number(estimate):
 def _losses(found):
     """Of the result: (name of the loss, its methods, what was done)."""
     yield "covering", COVERED, "covered"
+    if "evidence" in found.arrays:
+        yield "evidence", COVERED, "covered: evidence for it"
     if found.values["channels"] is not None:
         yield "channels", REMOVED, "channels removed"
 
@@ -166,24 +186,24 @@ def _means(found, reported, noun):
 
 
 def _table(found, reported, noun):
-    arrays, (_, *removed) = found.arrays, _losses(found)
+    arrays, (_, *others) = found.arrays, _losses(found)
     columns = [Column(noun), Column("images", "integer"), Column("logit", "number", 2)]
     columns += [Column(f"covered: {_NAMES[method]}", "number", 2) for method in COVERED]
     columns += [Column(f"no longer found: {_NAMES[method]}", "percent", 0) for method in COVERED]
-    columns += [Column(f"removed: {_NAMES[method]}", "number", 2) for _, methods, _ in removed for method in methods]
+    for loss, methods, _ in others:
+        what = "evidence gone" if loss == "evidence" else "removed"
+        columns += [Column(f"{what}: {_NAMES[method]}", "number", 2) for method in methods]
     rows = []
     for k in reported:
         row = [found.values["attributes"][k], int(arrays["count"][k]), float(arrays["logit"][k])]
         row += [Estimate.of(numbers) for numbers in arrays["covering"][k]]
         row += [float(value) for value in arrays["missed"][k, :, 0]]
-        row += [Estimate.of(numbers) for name, _, _ in removed for numbers in arrays[name][k]]
+        row += [Estimate.of(numbers) for name, _, _ in others for numbers in arrays[name][k]]
         rows.append(tuple(row))
     caption = f"Every {noun}: the mean logit of its true positives and what it loses."
-    note = (
-        f"Negative: the logit rises. Important channels speak for the {noun} or against it."
-        if removed
-        else "Negative: the logit rises."
-    )
+    note = "Negative: the logit rises."
+    if found.values["channels"] is not None:
+        note += f" Important channels speak for the {noun} or against it."
     return Table("faithfulness", caption, tuple(columns), tuple(rows), note)
 
 
