@@ -3,9 +3,10 @@
     python -m tests.benchmarks.accelerator
     KERAS_BACKEND=jax python -m tests.benchmarks.accelerator     # also where no TensorFlow is installed
 
-K = 40, C = 128, images 128x128 (features 32x32), as in configs/celeba.yaml: a training step, gradients and optimizer
-included, on a batch that is on the device already. Every row is a process of its own. On TensorFlow the step is the
-`Trainer`'s: without XLA, with compiled heads (`training.xla: auto`) and compiled as a whole; JAX always compiles.
+The network of configs/celeba.yaml, K = 40, C = 128, images 128x128 (features 32x32): a training step, gradients and
+optimizer included, on a batch that is on the device already. Every row is a process of its own. On TensorFlow the step
+is the `Trainer`'s: without XLA, with compiled heads (`training.xla: auto`) and compiled as a whole; JAX always
+compiles.
 
 Peak: the rate of a product of two large square matrices of the same precision, measured in the same process, and for
 GPUs that we know what their maker states (dense, float32 by TF32). The step's operations are counted on three times the
@@ -91,10 +92,13 @@ def measure(arguments, precision, xla):
 def _settings(arguments, xla):
     from mam_keras import config
 
-    model = {"channels": arguments.channels, "front_end": (64, 128)}
-    data = {"source": "synthetic_faces", "image_size": arguments.image_size}
-    training = {"batch_size": arguments.batch_size, "xla": xla}
-    return config.check({"name": "accelerator", "data": data, "model": model, "training": training}, "accelerator")
+    changes = {
+        "data.image_size": arguments.image_size,
+        "model.channels": arguments.channels,
+        "training.batch_size": arguments.batch_size,
+        "training.xla": xla,
+    }
+    return config.load("configs/celeba.yaml", [f"{key}={value}" for key, value in changes.items()])
 
 
 def _batch(arguments):
