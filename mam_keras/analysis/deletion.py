@@ -15,7 +15,7 @@ from mam_keras.analysis.result import Result
 from mam_keras.statistics import Estimate, defined_mean
 
 NEEDS = ("images", "maps")
-VERSION = 1
+VERSION = 2
 MOST = 24  # true positives per attribute, the first ones
 STEPS = 16  # in which an image is taken away or put back
 CONTROLS = ("untrained", "random", "centre")

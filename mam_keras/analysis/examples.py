@@ -8,7 +8,7 @@ import numpy as np
 from mam_keras.analysis.result import Result
 
 NEEDS = {"images", "maps"}
-VERSION = 3
+VERSION = 4
 TOP = 3  # channels per image and target, as in 1904.13078, figure 3
 PAIRS = 3  # of the configuration's pairs, beside the identity and a = 0
 PAIRED = "contributions"  # the map that a pair (a, b) changes

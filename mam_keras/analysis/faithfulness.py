@@ -27,8 +27,10 @@ def compute(run, split):
 
     Covering: `SHARE` of the image's blocks, one per position of the network's own map, get the image's mean colour:
     those where the map is highest, as many drawn at random (the same for all targets of an image), or those nearest
-    the middle. A flat patch can itself speak against the target. So the evidence for it that is gone is counted alone,
-    too, of a logit that is the mean of scores s_p (`Contributions.adds_up`): 1/P sum_p max(s_p, 0), before - after.
+    the middle. The map is the own one or, where the network has it, "seen" (`model.maps.contribution_maps`).
+
+    A flat patch can itself speak against the target. So the evidence for it that is gone is counted alone, too, of a
+    logit that is the mean of scores s_p (`Contributions.adds_up`): 1/P sum_p max(s_p, 0), before - after.
 
     Removing: `SHARE` of the channels are left out of s_p = sum_c w_c T(M)_{p,c} F_{p,c}, before pooling: those of the
     largest importance on the image, 1/P sum_p |w_c T(M)_{p,c} F_{p,c}|, or random ones; where the logit is such a sum
@@ -50,7 +52,7 @@ def compute(run, split):
     from mam_keras.analysis.covering import Covered
 
     network, config, images = run.network, run.config, run.images(split)
-    own = next(iter(network.maps))
+    own = "seen" if "seen" in network.maps else next(iter(network.maps))
     grid, size = network.map_size(own), config.evaluation.batch_size
     positions = [taken_away(int(np.prod(grid))), int(np.prod(grid))]
     channels = [taken_away(network.channels), network.channels] if network.contributions else None

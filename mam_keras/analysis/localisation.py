@@ -13,11 +13,11 @@ from mam_keras.analysis.result import Result
 from mam_keras.statistics import Estimate
 
 NEEDS = ("maps",)  # and regions, which `regions.region_sets` finds or not
-VERSION = 2
+VERSION = 3
 MOST = 100  # true positives per attribute, the first ones
 SMALL = 0.4  # of the image: regions below this are the ones to find
 MEASURES = ("ratio", "pointing", "peak")
-_CONTROLS = ("grad_cam", "blob", "positions")  # of the headline
+_BESIDE = ("seen", "grad_cam", "blob", "positions")  # the own map, in the headline
 
 
 def settings(config):
@@ -79,8 +79,9 @@ def headline(result):
 
     `localisation` and `pointing` are the energy ratio and the pointing game of the network's own map on the split's own
     images, `localised` how many attributes these are; where there are part masks as well, which are of other images,
-    `localisation_parts`, `pointing_parts` and `localised_parts` are those there. NAME_grad_cam is of Grad-CAM, where
-    that is another map, NAME_blob of a blob in the middle, and NAME_positions of learned positions alone.
+    `localisation_parts`, `pointing_parts` and `localised_parts` are those there. NAME_seen is of contributions
+    over what is seen and NAME_grad_cam of Grad-CAM, where these are other maps, NAME_blob of a blob in the middle, and
+    NAME_positions of learned positions alone.
     """
     sets, methods = result.values["sets"], result.values["methods"]
     where = regions.own(sets)
@@ -95,9 +96,9 @@ def _headline(result, where, ending, methods):
     for name, measure in (("localisation", "ratio"), ("pointing", "pointing")):
         mean = result.arrays[f"{where}.small.{measure}.mean"]
         found[f"{name}{ending}"] = Estimate.of(mean[0])
-        for control in _CONTROLS:
-            if control in methods[1:]:
-                found[f"{name}{ending}_{control}"] = Estimate.of(mean[methods.index(control)])
+        for other in _BESIDE:
+            if other in methods[1:]:
+                found[f"{name}{ending}_{other}"] = Estimate.of(mean[methods.index(other)])
     return found | {f"localised{ending}": Estimate(len(result.values[where]["small"]), None, None)}
 
 

@@ -5,18 +5,38 @@ different grids are compared `on_grid` of one of them.
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 from mam_keras.model.network import Map
 
+SEEN_SHARE = 1 / 3  # of the image's side, which a position may see at most where its contribution is spread over that
 GRAD_CAM_NOTE = (
     "The features, weighted by how the logit would change with each channel's mean, positive part (Selvaraju et al. "
     "2017). It says where channels that matter are active, not what each place adds."
 )
 
 
-def contribution_map(network):
-    """s^k_p of the head that answers, what each position of the features adds to the logit, of either sign."""
+def contribution_maps(network):
+    """{name: `Map`} of a network that has `contributions`, its own map first.
+
+    contributions: s^k_p of the head that answers, what each position of the features adds to the logit, of either sign.
+
+    seen: the same, shared among the pixels that a position sees. Block q of the image gets
+
+        m^k_q = sum_p u_{q,p} s^k_p,   sum_q u_{q,p} = 1
+
+    where u_{q,p} is block q's share of the receptive field of p, a square about the middle of p's block as far as it
+    lies in the image (`fields`). Covering a place takes evidence from all positions that see it: that is what this map
+    adds up. Where a position sees more than `SEEN_SHARE` of the image's side, it would be a blur and is left out.
+    """
+    found, field = {"contributions": _contributions(network)}, network.stages[-1].receptive_field
+    if field is not None and field <= SEEN_SHARE * network.image_size:
+        found["seen"] = _seen(network, found["contributions"], field)
+    return found
+
+
+def _contributions(network):
     own = network.contributions
     learned = " Which positions count was learned, the same for all images." if network.positions else ""
     return Map(
@@ -27,6 +47,31 @@ def contribution_map(network):
         lambda images: own.scores(own.features(images)),
         lambda images, features, k: ops.sum(own.of_channels(features, k), axis=-1),
     )
+
+
+def _seen(network, contributions, field):
+    rows, columns = (fields(network.image_size, positions, field) for positions in network.grid)
+    return Map(
+        "contributions over what is seen",
+        f"What each position adds to the logit, of either sign, shared among the {field} x {field} pixels that it "
+        "sees: how much of the answer can come from a place. It adds up to the same logit.",
+        True,
+        lambda images: ops.einsum("ip,npqk,jq->nijk", rows, contributions.show(images), columns),
+        lambda images, features, k: ops.einsum("ip,npq,jq->nij", rows, contributions.of(images, features, k), columns),
+    )
+
+
+def fields(image_size, positions, field):
+    """Along one side, the share of each position's receptive field that lies in each block of pixels.
+
+    A field is `field` pixels about the middle of its position's block, as far as they lie in the image: float32
+    (positions, positions), block by position; each position's shares sum to 1.
+    """
+    edges = np.linspace(0, image_size, positions + 1)
+    middles = (edges[:-1] + edges[1:]) / 2
+    ends = np.minimum(edges[1:, None], middles + field / 2)
+    shares = np.maximum(ends - np.maximum(edges[:-1, None], middles - field / 2), 0)
+    return np.float32(shares / shares.sum(axis=0))
 
 
 def linear_grad_cam(network, kernel, title="Grad-CAM", targets_axis=1):

@@ -49,6 +49,7 @@ _COLUMNS = {
     "mask_near_zero": Column("mask values under 0.1", "percent"),
 }
 _CONTROLS = {
+    "_seen": "contributions over what is seen",
     "_grad_cam": "Grad-CAM",
     "_untrained": "random weights",
     "_blob": "centre blob",

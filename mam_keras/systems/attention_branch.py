@@ -160,7 +160,7 @@ def attach(config, targets, model):
     from mam_keras.model import backbones
     from mam_keras.model.attention import AttendedHeads
     from mam_keras.model.contributions import Contributions
-    from mam_keras.model.maps import contribution_map, grad_cam, linear_grad_cam
+    from mam_keras.model.maps import contribution_maps, grad_cam, linear_grad_cam
     from mam_keras.model.network import Head, Map, Network
 
     settings, loss = config.model, config.loss
@@ -200,7 +200,9 @@ def attach(config, targets, model):
         own = AttendedHeads(plain, maps, offset) if attends else plain
         network.contributions = Contributions(network.features, own, layers["logits"])
         network.logit_of = network.contributions.logit
-        network.maps["contributions"] = contribution_map(network)
+        network.maps |= contribution_maps(network)
+        if attends:  # what weighs a position sees more of the image than its features do
+            network.maps.pop("seen", None)
     elif attends and each:
 
         def logit(features, k):

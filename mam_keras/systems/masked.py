@@ -214,7 +214,7 @@ def attach(config, targets, model):
     from mam_keras.model import backbones
     from mam_keras.model.contributions import Contributions, Masks
     from mam_keras.model.losses import ReconstructionError
-    from mam_keras.model.maps import contribution_map, grad_cam, linear_grad_cam
+    from mam_keras.model.maps import contribution_maps, grad_cam, linear_grad_cam
     from mam_keras.model.network import Head, Network, Term
     from mam_keras.model.perception import mask_map
 
@@ -269,7 +269,7 @@ def attach(config, targets, model):
             network.masks = Masks(*parts)
         if config.model.masks == "per_feature":
             network.compiled = (layers["attribute_scores"],)
-        network.maps["contributions"] = contribution_map(network)
+        network.maps = contribution_maps(network)
     if "multi_label" in outputs:
         kernel = layers["multi_label_logits"].kernel
         network.maps["grad_cam"] = linear_grad_cam(network, kernel, "Grad-CAM of the multi-label head")

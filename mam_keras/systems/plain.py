@@ -59,7 +59,7 @@ def attach(config, targets, model):
     """The `Network` of a model of `build`."""
     from mam_keras.model import backbones
     from mam_keras.model.contributions import Contributions
-    from mam_keras.model.maps import contribution_map, linear_grad_cam
+    from mam_keras.model.maps import contribution_maps, linear_grad_cam
     from mam_keras.model.network import Head, Network, Term
 
     features, scores, logits = (model.get_layer(name) for name in ("features", "scores", "logits"))
@@ -78,10 +78,8 @@ def attach(config, targets, model):
         network.positions = scores.position_weights
     if config.loss.spread:
         network.terms = (Term("spread", lambda *_: scores.spread_loss()),)
-    network.maps = {
-        "contributions": contribution_map(network),
-        "grad_cam": linear_grad_cam(network, scores.kernel, targets_axis=0),
-    }
+    network.maps = contribution_maps(network)
+    network.maps["grad_cam"] = linear_grad_cam(network, scores.kernel, targets_axis=0)
     return network
 
 

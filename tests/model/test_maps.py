@@ -1,5 +1,7 @@
 """Maps: Grad-CAM by hand, closed and by gradients, at the features and at a stage; grids; what speaks for an answer."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from mam_keras.model import maps
 from mam_keras.model.backbones import Stage
 from mam_keras.model.network import Head, Map, Network
 from tests.analysis import looked_at
+from tests.model.examples import network_of, random_images, small_config
 
 IMAGE = np.array([[[1, 0, 0], [0, 2, 0]], [[0, 0, 0], [1, 1, 0]]], np.float32)[None]  # 2 x 2 pixels
 
@@ -138,6 +141,41 @@ def test_one_map_serves_all_targets():
     images = tf.constant(np.random.default_rng(0).random((2, 4, 4, 3), np.float32))
     for k in range(3):
         np.testing.assert_array_equal(maps.of_target(one, images, None, k), images[..., 0])
+
+
+def test_shares_of_what_a_position_sees_by_hand():
+    # Blocks of 2 pixels, positions in their middles, 1, 3 and 5; a field of 4 pixels is 3 at the edges of the image.
+    np.testing.assert_allclose(maps.fields(6, 3, 4), [[2 / 3, 1 / 4, 0], [1 / 3, 2 / 4, 1 / 3], [0, 1 / 4, 2 / 3]])
+    np.testing.assert_array_equal(maps.fields(6, 3, 2), np.eye(3))
+
+
+@pytest.mark.parametrize("system", ["plain", "masked"])
+def test_contributions_are_shared_among_the_pixels_that_are_seen(system):
+    sizes = {"channels": 3, "front_end": [4], "dilations": [1]}  # a position sees 7 pixels of 24
+    settings = small_config(24, model={"system": system, "learned_positions": True, **sizes})
+    network = network_of(settings, ["a", "b"])
+    assert list(network.maps) == ["contributions", "seen", "grad_cam"]
+    images = random_images(3, 24, 24, 3)
+    given, found = (np.asarray(network.maps[name].show(images)) for name in ("contributions", "seen"))
+    expected = np.zeros_like(given)
+    for i, j in np.ndindex(12, 12):  # pixel by pixel, in halves of them, since middles lie between two
+        rows, columns = (np.arange(max(0, 4 * p + 2 - 7), min(48, 4 * p + 2 + 7)) // 4 for p in (i, j))
+        share = given[:, i, j] / (len(rows) * len(columns))
+        for row, column in itertools.product(rows, columns):
+            expected[:, row, column] += share
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.mean(axis=(1, 2)) + network.heads[0].bias, network.logits(images), atol=1e-5)
+    features = network.features(images)
+    for k in range(2):
+        np.testing.assert_allclose(network.maps["seen"].of(images, features, k), found[..., k], atol=1e-6)
+
+
+def test_only_positions_that_see_little_have_such_a_map():
+    wide = small_config(24, model={"system": "plain", "front_end": [4], "dilations": [1, 1]})  # 11 of 24 pixels
+    assert "seen" not in network_of(wide, ["a"]).maps
+    small = {"front_end": [4], "dilations": [1], "system": "attention_branch", "perception": "linear"}
+    assert "seen" not in network_of(small_config(24, model=small), ["a", "b"]).maps  # its attention sees more
+    assert "seen" in network_of(small_config(24, model=small | {"attention": "none"}), ["a", "b"]).maps
 
 
 def test_another_grid():

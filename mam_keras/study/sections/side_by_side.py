@@ -8,6 +8,7 @@ from mam_keras.study.best import lowest
 from mam_keras.study.seeds import LEAST
 
 TITLE = "Side by side"
+_BESIDE = ("_seen", "_grad_cam", "_blob", "_positions")  # a map's own measure, and are compared with nothing
 _WHO = (  # measures, of which the first that was measured is asked; and for whom it is
     (("top1", "accuracy"), "For the most right answers"),
     (("balanced_accuracy",), "Where the rare answer counts as much as the common one"),
@@ -39,9 +40,7 @@ def section(view):
 
 
 def _tabulated(measure):
-    return (
-        lowest(measure) is not None or measure == "parameters" or measure.endswith(("_grad_cam", "_blob", "_positions"))
-    )
+    return lowest(measure) is not None or measure == "parameters" or measure.endswith(_BESIDE)
 
 
 def _title(measure):
