@@ -6,6 +6,7 @@ Every input and output has the batch dimension, so that TF Serving may merge req
 import tensorflow as tf
 
 from mam_keras.data.decoding import decode_batch
+from mam_keras.model.maps import sharing
 from mam_keras.model.noise import noise_level
 
 
@@ -38,7 +39,7 @@ def signatures(network, rule=None, fit="crop"):
     `classify_automatic` is there with an `analysis.rule.Rule`, whose numbers become constants. All but
     `valid` are float32. A row is not valid, and NaN, where the image cannot be read, a is not a number or negative or
     infinite, b is not a positive finite number, or the pair is so large that a result is not a finite number. Further
-    heads, `reconstruction` and maps other than `contributions` depend neither on the pair nor on offsets.
+    heads, `reconstruction` and maps other than `contributions` and `seen` depend neither on the pair nor on offsets.
 
     Returns:
         {name: (function, list of `tf.TensorSpec`)}; functions take tensors in this order and return a dictionary.
@@ -135,13 +136,15 @@ class _Answers:
     def explain_transformed(self, images, a, b):
         def answer(images, a, b):
             outputs = self._transformed_explainer(_scaled(images), training=False)
-            features, own = outputs["features"], "contributions"
-            found = self._maps(images, but=own) | _kept(outputs, "reconstruction")
+            features = outputs["features"]
+            found = self._maps(images, but=("contributions", "seen")) | _kept(outputs, "reconstruction")
             if self.network.contributions is None:
                 logits = self.network.masks.logits(features, a, b)
             else:
                 scores, found["channel_importances"] = self.network.masks.explain(features, a, b)
-                found[own] = tf.transpose(scores, (0, 3, 1, 2))
+                found["contributions"] = tf.transpose(scores, (0, 3, 1, 2))
+                if "seen" in self.network.maps:
+                    found["seen"] = tf.transpose(sharing(self.network)(scores), (0, 3, 1, 2))
                 logits = self.network.contributions.logits(scores)
             return self._heads(outputs | {self._main: logits}) | found
 
@@ -153,9 +156,9 @@ class _Answers:
         names = named | {name: name for name in self._others}
         return {name: self.network.probabilities(outputs[head]) for head, name in names.items()}
 
-    def _maps(self, images, but=None):
+    def _maps(self, images, but=()):
         scaled, maps = _scaled(images), self.network.maps
-        return {name: tf.transpose(one.show(scaled), (0, 3, 1, 2)) for name, one in maps.items() if name != but}
+        return {name: tf.transpose(one.show(scaled), (0, 3, 1, 2)) for name, one in maps.items() if name not in but}
 
 
 def _kept(outputs, *names):

@@ -30,10 +30,19 @@ def contribution_maps(network):
     lies in the image (`fields`). Covering a place takes evidence from all positions that see it: that is what this map
     adds up. Where a position sees more than `SEEN_SHARE` of the image's side, it would be a blur and is left out.
     """
-    found, field = {"contributions": _contributions(network)}, network.stages[-1].receptive_field
-    if field is not None and field <= SEEN_SHARE * network.image_size:
-        found["seen"] = _seen(network, found["contributions"], field)
+    found = {"contributions": _contributions(network)}
+    if (share := sharing(network)) is not None:
+        found["seen"] = _seen(network, found["contributions"], share)
     return found
+
+
+def sharing(network):
+    """How contributions (n, H, W, K) become "seen", as a function; None where the network has no such map."""
+    field = network.stages[-1].receptive_field
+    if field is None or field > SEEN_SHARE * network.image_size:
+        return None
+    rows, columns = (fields(network.image_size, positions, field) for positions in network.grid)
+    return lambda maps: ops.einsum("ip,npqk,jq->nijk", rows, maps, columns)
 
 
 def _contributions(network):
@@ -49,15 +58,15 @@ def _contributions(network):
     )
 
 
-def _seen(network, contributions, field):
-    rows, columns = (fields(network.image_size, positions, field) for positions in network.grid)
+def _seen(network, contributions, share):
+    field = network.stages[-1].receptive_field
     return Map(
         "contributions over what is seen",
         f"What each position adds to the logit, of either sign, shared among the {field} x {field} pixels that it "
         "sees: how much of the answer can come from a place. It adds up to the same logit.",
         True,
-        lambda images: ops.einsum("ip,npqk,jq->nijk", rows, contributions.show(images), columns),
-        lambda images, features, k: ops.einsum("ip,npq,jq->nij", rows, contributions.of(images, features, k), columns),
+        lambda images: share(contributions.show(images)),
+        lambda images, features, k: share(contributions.of(images, features, k)[..., None])[..., 0],
     )
 
 

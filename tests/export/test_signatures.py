@@ -16,10 +16,11 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from mam_keras import config
 from mam_keras.export.signatures import signatures
+from mam_keras.model.maps import fields
 from mam_keras.systems.masked import output_names
 from tests.export.encoded import encode, picture
 from tests.model import equations
-from tests.model.examples import network_of, randomize
+from tests.model.examples import network_of, randomize, small_config
 
 K, C, SIZE, SIDE = 5, 8, 32, 8  # attributes, channels, side of an image, side of the feature map
 INPUTS = {
@@ -357,6 +358,21 @@ def test_without_attribute_heads_only_the_other_head_classifies():
     assert set(outputs) == {"multi_label", "valid"}
     assert outputs["multi_label"].shape == (2, 3)
     assert np.isnan(outputs["multi_label"][1]).all()
+
+
+def test_what_is_seen_is_of_the_contributions_under_the_pair():
+    network = network_of(small_config(24, model={"dilations": [1]}), ["one", "other"])  # a position sees 7 of 24 pixels
+    randomize(network.model)
+    explain, _ = signatures(network)["explain"]
+    images = tf.constant(np.random.default_rng(0).integers(0, 256, (2, 24, 24, 3), np.uint8))
+    under = [explain(images, tf.constant([1.0, a]), tf.constant([1.0, b])) for a, b in ((1.0, 1.0), (3.0, 2.0))]
+    shares = fields(24, 12, 7)
+    for found in under:
+        expected = np.einsum("ip,nkpq,jq->nkij", shares, found["contributions"], shares)
+        np.testing.assert_allclose(found["seen"], expected, rtol=1e-4, atol=1e-6)
+    first, second = (found["seen"].numpy() for found in under)
+    np.testing.assert_allclose(second[0], first[0], atol=1e-6)
+    assert np.abs(second[1] - first[1]).max() > 1e-3
 
 
 def test_explain_holds_the_masks_of_one_tile_at_a_time():
