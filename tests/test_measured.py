@@ -80,6 +80,20 @@ def test_five_systems(run, table):
     assert f"| {row} |\n" in (ROOT / "configs/README.md").read_text()
 
 
+@pytest.mark.parametrize("run", measured("positions"))
+def test_positions(run):
+    figures = measured("positions")[run]
+    maps = "", "_seen"
+    controls = "grad_cam", "blob", "positions"
+    row = [f"`{run}`", *(percent(figures[name]) for name in ("accuracy", "balanced_accuracy"))]
+    row += [number(figures[f"localisation_parts{name}"]) for name in maps]
+    row += [percent(figures[f"pointing_parts{name}"]) for name in maps]
+    row.append(", ".join(f"{figures[f'localisation_parts_{name}']['value']:.1f}" for name in controls))
+    row.append(", ".join(share(figures[f"pointing_parts_{name}"]) for name in controls))
+    row.append(f"{figures['control_wins']['value']:.1f}")
+    assert f"| {' | '.join(row)} |\n" in (ROOT / "configs/README.md").read_text()
+
+
 def points(run, other, measure):
     """Of the difference over seeds, as `figures.json` has it less its baseline."""
     found = json.loads((ROOT / "reports/measured/five_systems.json").read_text())
