@@ -8,6 +8,7 @@ from mam_keras.analysis import faithfulness, needs
 from mam_keras.analysis.covering import Covered
 from mam_keras.analysis.result import Result
 from mam_keras.config import Evaluation
+from mam_keras.model.maps import fields
 from mam_keras.model.network import Map
 from tests.analysis import looked_at
 
@@ -72,6 +73,7 @@ def plain_logits(run, images):
         {"masks": "none"},
         {"mask_offset": 0, "pooled_share": 0.25},
         {"learned_positions": True},
+        {"dilations": (0,)},  # a position sees 3 of 16 pixels: its map "seen" says what is covered
     ],
 )
 def test_losses_are_those_of_each_image_alone(monkeypatch, model):
@@ -81,7 +83,11 @@ def test_losses_are_those_of_each_image_alone(monkeypatch, model):
     found = faithfulness.compute(run, "test")
     images, labels = run.images("test").images / 255, run.images("test").labels
     contributions, logits = looked_at.contributions(run, images.astype(np.float32)), plain_logits(run, images)
-    scores = contributions.sum(axis=-1)
+    scores = shown = contributions.sum(axis=-1)
+    if "dilations" in model:
+        assert found.values["map"] == run.network.maps["seen"].title
+        shares = fields(16, 8, 3)
+        shown = np.einsum("ip,npqk,jq->nijk", shares, scores, shares)
     y, x = np.mgrid[:8, :8] - 3.5
     middle = np.argsort((y**2 + x**2).ravel(), kind="stable")[:6]
     for k in range(3):
@@ -90,7 +96,7 @@ def test_losses_are_those_of_each_image_alone(monkeypatch, model):
         expected, missed, gone = [], [], []
         for row in rows:
             losses = []
-            for blocks in (np.argsort(-scores[row, :, :, k].ravel(), kind="stable")[:6], middle):
+            for blocks in (np.argsort(-shown[row, :, :, k].ravel(), kind="stable")[:6], middle):
                 image = images[row].copy()
                 for block in blocks:
                     i, j = divmod(block, 8)
