@@ -37,7 +37,7 @@ def compute(run, split):
     (`Network.contributions`).
 
     Returns:
-        `Result` with the values `attributes`, `images` (N), `map` (title of the own map), `positions`
+        `Result` with the values `attributes`, `images` (N), `map` (the title of what is covered by), `positions`
         and `channels` ([how many are taken away, of how many]; None where none can be), and the arrays count (K,),
         images per attribute, logit (K,), the mean before, and for LOSS
 
@@ -52,12 +52,12 @@ def compute(run, split):
     from mam_keras.analysis.covering import Covered
 
     network, config, images = run.network, run.config, run.images(split)
-    own = "seen" if "seen" in network.maps else next(iter(network.maps))
-    grid, size = network.map_size(own), config.evaluation.batch_size
+    marking = "seen" if "seen" in network.maps else next(iter(network.maps))
+    grid, size = network.map_size(marking), config.evaluation.batch_size
     positions = [taken_away(int(np.prod(grid))), int(np.prod(grid))]
     channels = [taken_away(network.channels), network.channels] if network.contributions else None
     adds_up = network.contributions is not None and network.contributions.adds_up
-    look, remove = _looking(network, network.maps[own], adds_up), _removing(network, channels)
+    look, remove = _looking(network, network.maps[marking], adds_up), _removing(network, channels)
     covered = Covered(network, grid, size, evidence=adds_up)
     chosen = true_positives.first(run, images, split, MOST)
     methods = {"covering": COVERED, "missed": COVERED}
@@ -85,7 +85,7 @@ def compute(run, split):
     arrays = {"count": count, "logit": np.where(enough, np.nansum(before, axis=0) / np.maximum(count, 1), np.nan)}
     arrays |= true_positives.summary(losses, images.units, config.analysis.resamples, config.seed)
     values = {"attributes": list(run.attributes), "images": len(images), "positions": positions, "channels": channels}
-    return Result(values | {"map": network.maps[own].title}, arrays)
+    return Result(values | {"map": network.maps[marking].title}, arrays)
 
 
 def headline(result):

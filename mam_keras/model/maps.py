@@ -17,8 +17,10 @@ GRAD_CAM_NOTE = (
 )
 
 
-def contribution_maps(network):
+def contribution_maps(network, by_field=True):
     """{name: `Map`} of a network that has `contributions`, its own map first.
+
+    `by_field`: whether what a position adds depends on nothing but the pixels that its features see.
 
     contributions: s^k_p of the head that answers, what each position of the features adds to the logit, of either sign.
 
@@ -31,13 +33,13 @@ def contribution_maps(network):
     adds up. Where a position sees more than `SEEN_SHARE` of the image's side, it would be a blur and is left out.
     """
     found = {"contributions": _contributions(network)}
-    if (share := sharing(network)) is not None:
+    if by_field and (share := sharing(network)) is not None:
         found["seen"] = _seen(network, found["contributions"], share)
     return found
 
 
 def sharing(network):
-    """How contributions (n, H, W, K) become "seen", as a function; None where the network has no such map."""
+    """How contributions (n, H, W, K) become "seen", as a function; None where features see too much for that."""
     field = network.stages[-1].receptive_field
     if field is None or field > SEEN_SHARE * network.image_size:
         return None

@@ -200,9 +200,7 @@ def attach(config, targets, model):
         own = AttendedHeads(plain, maps, offset) if attends else plain
         network.contributions = Contributions(network.features, own, layers["logits"])
         network.logit_of = network.contributions.logit
-        network.maps |= contribution_maps(network)
-        if attends:  # what weighs a position sees more of the image than its features do
-            network.maps.pop("seen", None)
+        network.maps |= contribution_maps(network, by_field=not attends)
     elif attends and each:
 
         def logit(features, k):

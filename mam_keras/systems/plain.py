@@ -55,8 +55,8 @@ def build(config, targets, passing=unchanged, name="plain"):
     return keras.Model(image, {"probabilities": probabilities}, name=name)
 
 
-def attach(config, targets, model):
-    """The `Network` of a model of `build`."""
+def attach(config, targets, model, by_field=True):
+    """The `Network` of a model of `build`; `by_field` is that of `maps.contribution_maps`."""
     from mam_keras.model import backbones
     from mam_keras.model.contributions import Contributions
     from mam_keras.model.maps import contribution_maps, linear_grad_cam
@@ -78,7 +78,7 @@ def attach(config, targets, model):
         network.positions = scores.position_weights
     if config.loss.spread:
         network.terms = (Term("spread", lambda *_: scores.spread_loss()),)
-    network.maps = contribution_maps(network)
+    network.maps = contribution_maps(network, by_field)
     network.maps["grad_cam"] = linear_grad_cam(network, scores.kernel, targets_axis=0)
     return network
 

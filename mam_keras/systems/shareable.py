@@ -117,7 +117,7 @@ def attach(config, targets, model):
 
     from mam_keras.model.network import Map
 
-    network, own = plain.attach(config, targets, model), {}
+    network, own = plain.attach(config, targets, model, by_field=not config.model.places), {}
     for place in config.model.places.values():
         mask = keras.Model(model.input, model.get_layer(f"attention.{place}").output)
 
@@ -127,7 +127,6 @@ def attach(config, targets, model):
         own[f"mask_{place}".replace(".", "_")] = Map(f"mask, {place}", _NOTE.format(place), False, show)
     network.maps = own | network.maps
     if places := list(config.model.places.values()):
-        network.maps.pop("seen", None)  # masks see more of the image than the features that they weigh
         network.outputs["map"] = ops.mean(model.get_layer(f"attention.{places[0]}").output, axis=-1, keepdims=True)
     return network
 

@@ -176,6 +176,9 @@ def test_only_positions_that_see_little_have_such_a_map():
     small = {"front_end": [4], "dilations": [1], "system": "attention_branch", "perception": "linear"}
     assert "seen" not in network_of(small_config(24, model=small), ["a", "b"]).maps  # its attention sees more
     assert "seen" in network_of(small_config(24, model=small | {"attention": "none"}), ["a", "b"]).maps
+    shared = {"front_end": [4], "dilations": [1], "system": "shareable"}
+    assert "seen" not in network_of(small_config(24, model=shared), ["a", "b"]).maps  # so do its masks
+    assert "seen" in network_of(small_config(24, model=shared | {"attended": []}), ["a", "b"]).maps
 
 
 def test_another_grid():
